@@ -1,0 +1,123 @@
+package labels
+
+import (
+	"path"
+
+	composetypes "github.com/docker/cli/cli/compose/types"
+)
+
+// A Stack is what a reader of the running services would see of one
+// deployment: services with their deploy labels and mounts. Resolve makes one
+// from compose files; a deployer makes one from the services of an engine, so
+// that both can be planned and compared.
+type Stack struct {
+	Name     string    // STACK_NAME; volumes and services are named without it here
+	Services []Service // sorted by name
+	Volumes  []string  // every volume declared at top level, sorted
+
+	// Compose is the loaded and merged configuration that the stack came
+	// from; nil for a stack read back from an engine.
+	Compose *composetypes.Config
+}
+
+// Service is one service of a stack.
+type Service struct {
+	Name            string
+	Image           string
+	Labels          map[string]string // deploy.labels: the ones that backup tools read
+	ContainerLabels map[string]string // labels: only on the container, never read
+	Mounts          []Mount           // named volumes, in order of declaration
+	Targets         []string          // where configs and secrets are mounted (absolute paths), sorted
+}
+
+// Mount is a named volume mounted in a service.
+type Mount struct {
+	Volume   string // compose name, without the stack's
+	Target   string // absolute path in the container, cleaned
+	ReadOnly bool
+}
+
+// A Plan is what the labels really make a backup tool save and restore.
+type Plan struct {
+	Enabled bool         // any service has backupbot.backup=true
+	Volumes []VolumePlan // every volume that a service mounts, sorted by name
+	Hooks   []Hook       // sorted by service, then kind
+}
+
+// VolumePlan is one volume's row of a plan.
+type VolumePlan struct {
+	Volume string
+	Mounts []MountPoint // who mounts it where
+	Saved  bool
+	Paths  []string // relative to the volume's root, sorted; ["."] is the whole volume
+	Label  string   // service and label that save it, or that exclude it ("admin backupbot.backup.path=/data")
+	Why    string   // if not saved: why, in words
+}
+
+// MountPoint is a place where a volume is mounted.
+type MountPoint struct {
+	Service, Target string
+	ReadOnly        bool
+}
+
+// HookKind says when a hook runs.
+type HookKind string
+
+// The four hooks of the backup specification.
+const (
+	BackupPre   HookKind = "backup.pre-hook"
+	BackupPost  HookKind = "backup.post-hook"
+	RestorePre  HookKind = "restore.pre-hook"
+	RestorePost HookKind = "restore.post-hook"
+)
+
+// A Hook is a shell command that runs as `sh -c` in a current task of Service.
+type Hook struct {
+	Service string
+	Kind    HookKind
+	Command string
+}
+
+// A SavedPath is one thing that a plan saves: a volume, or a path in one. It
+// is the unit of restore, of coverage and of proof.
+type SavedPath struct {
+	Volume string // compose name
+	Path   string // relative to the volume's root; "." is the whole volume
+
+	// Service and Mount are the first service (by name) that mounts the
+	// volume writably, and where: how people write the path ("imap:/mail").
+	Service, Mount string
+	Label          string // what saves it
+}
+
+// String writes the path as a suite's covers does: service:mount[/path].
+func (s SavedPath) String() string { return s.Service + ":" + path.Join(s.Mount, s.Path) }
+
+// Severity of a notice.
+type Severity string
+
+// An error notice means that data can be lost; a warning, that only the
+// specification or good custom is hurt.
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+)
+
+// A Notice is a static remark on labels or recipe.
+type Notice struct {
+	ID       string   `json:"id"` // stable, kebab-case: "unknown-key"
+	Severity Severity `json:"severity"`
+	Where    string   `json:"where"`  // "admin backupbot.backup.path", "volume dkim", "compose.yml"
+	Text     string   `json:"text"`   // what is wrong
+	Advice   string   `json:"advice"` // one line: what to do
+}
+
+// A Change is one semantic difference between two plans or their labels.
+type Change struct {
+	Kind string `json:"kind"` // "label", "volume", "hook", "notice"
+	Op   string `json:"op"`   // "added", "removed", "changed"
+	What string `json:"what"` // "admin backupbot.backup", "dkim", …
+	Old  string `json:"old,omitempty"`
+	New  string `json:"new,omitempty"`
+	Text string `json:"text"` // the change in words
+}
