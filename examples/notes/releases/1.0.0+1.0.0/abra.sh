@@ -1,0 +1,1 @@
+# No configs, so no versions of them.
