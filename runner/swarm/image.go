@@ -1,0 +1,235 @@
+package swarm
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"coopcloud.tech/abra-ccci/runner"
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/client"
+	"github.com/docker/docker/pkg/jsonmessage"
+)
+
+const (
+	helperName    = "ccci/helper"
+	helperLayout  = "1" // counted up when the image changes for the same two programs
+	resticInImage = "/usr/bin/restic"
+)
+
+// HelperImage returns the id of the helper image, which is built on the
+// engine unless it has it. The image holds two static programs and nothing
+// else, so that nothing is pulled: /abra-ccci, a copy of the file tool (empty:
+// the running program), and /restic, a copy of the file restic (empty: the
+// one beside tool, else a static one in PATH, else the one in a restic/restic
+// image that the engine has). It is tagged ccci/helper:<hash of both>. A
+// missing or dynamically linked program is an InfraError with a hint.
+func HelperImage(ctx context.Context, c *client.Client, tool, restic string) (id string, err error) {
+	toolBytes, toolPath, err := readTool(tool)
+	if err != nil {
+		return "", err
+	}
+	resticBytes, err := readRestic(ctx, c, restic, filepath.Dir(toolPath))
+	if err != nil {
+		return "", err
+	}
+	ref := helperName + ":" + helperTag(toolBytes, resticBytes)
+	if id, err := imageID(ctx, c, ref); err != nil || id != "" {
+		return id, err
+	}
+	fmt.Fprintf(runner.StepLog(ctx), "building helper image %s\n", ref)
+	if err := importHelper(ctx, c, ref, toolBytes, resticBytes); err != nil {
+		return "", &runner.InfraError{Op: "build helper image", Err: err}
+	}
+	return imageID(ctx, c, ref)
+}
+
+// imageID is the id of a local image; "" if the engine lacks it.
+func imageID(ctx context.Context, c *client.Client, ref string) (string, error) {
+	img, err := c.ImageInspect(ctx, ref)
+	if cerrdefs.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", &runner.InfraError{Op: "look for image " + ref, Err: err}
+	}
+	return img.ID, nil
+}
+
+func helperTag(programs ...[]byte) string {
+	h := sha256.New()
+	io.WriteString(h, helperLayout)
+	for _, p := range programs {
+		sum := sha256.Sum256(p)
+		h.Write(sum[:])
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+func readTool(name string) (content []byte, path string, err error) {
+	fault := func(err error) error {
+		return &runner.InfraError{
+			Op:   "helper image: own program",
+			Hint: "build it static: CGO_ENABLED=0 go build -o build/abra-ccci ./cmd/abra-ccci",
+			Err:  err,
+		}
+	}
+	if name == "" {
+		if name, err = os.Executable(); err != nil {
+			return nil, "", fault(err)
+		}
+	}
+	content, err = readStatic(name)
+	if err != nil {
+		return nil, "", fault(err)
+	}
+	return content, name, nil
+}
+
+// readRestic finds restic; the first place that has a static one counts.
+func readRestic(ctx context.Context, c *client.Client, name, beside string) ([]byte, error) {
+	if name != "" {
+		content, err := readStatic(name)
+		return content, resticFault(err)
+	}
+	content, besideErr := readStatic(filepath.Join(beside, "restic"))
+	if besideErr == nil {
+		return content, nil
+	}
+	found, pathErr := exec.LookPath("restic")
+	if pathErr == nil {
+		if content, pathErr = readStatic(found); pathErr == nil {
+			return content, nil
+		}
+	}
+	content, imageErr := resticFromImage(ctx, c)
+	if imageErr == nil {
+		return content, nil
+	}
+	return nil, resticFault(fmt.Errorf("%w; %w; %w", besideErr, pathErr, imageErr))
+}
+
+func resticFault(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &runner.InfraError{Op: "helper image: no static restic", Hint: "make build/restic", Err: err}
+}
+
+// readStatic reads a program, which must need no other file to run.
+func readStatic(name string) ([]byte, error) {
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkStatic(content); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return content, nil
+}
+
+// checkStatic is an error for a program that asks for a dynamic loader: in an
+// image with nothing else it could not start, and Docker would only say "no
+// such file or directory".
+func checkStatic(program []byte) error {
+	f, err := elf.NewFile(bytes.NewReader(program))
+	if err != nil {
+		return fmt.Errorf("not a Linux program: %w", err)
+	}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return errors.New("dynamically linked, a static program is needed")
+		}
+	}
+	return nil
+}
+
+// resticFromImage takes restic out of a restic/restic image that is there.
+func resticFromImage(ctx context.Context, c *client.Client) ([]byte, error) {
+	images, err := c.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", "restic/restic"))})
+	if err != nil {
+		return nil, err
+	}
+	if len(images) == 0 {
+		return nil, errors.New("the engine has no image restic/restic")
+	}
+	made, err := c.ContainerCreate(ctx, &container.Config{Image: images[0].ID, Cmd: []string{"version"}}, nil, nil, nil, "")
+	if err != nil {
+		return nil, err
+	}
+	defer c.ContainerRemove(context.WithoutCancel(ctx), made.ID, container.RemoveOptions{Force: true})
+	content, err := copyOut(ctx, c, made.ID, resticInImage)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkStatic(content); err != nil {
+		return nil, fmt.Errorf("%s in image restic/restic: %w", resticInImage, err)
+	}
+	return content, nil
+}
+
+func copyOut(ctx context.Context, c *client.Client, id, name string) ([]byte, error) {
+	r, _, err := c.CopyFromContainer(ctx, id, name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	t := tar.NewReader(r)
+	if _, err := t.Next(); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(t)
+}
+
+// importHelper makes the image from a tar of one layer. It is imported, not
+// built: that needs no builder and leaves no cache.
+func importHelper(ctx context.Context, c *client.Client, ref string, tool, restic []byte) error {
+	pr, pw := io.Pipe()
+	go func() { pw.CloseWithError(writeHelper(pw, tool, restic)) }()
+	defer pr.Close()
+	resp, err := c.ImageImport(ctx, image.ImportSource{Source: pr, SourceName: "-"}, ref, image.ImportOptions{
+		Changes: []string{`ENTRYPOINT ["/abra-ccci","inside"]`, `CMD ["sleep"]`, `LABEL ccci.helper=` + helperLayout},
+	})
+	if err != nil {
+		return err
+	}
+	defer resp.Close()
+	return jsonmessage.DisplayJSONMessagesStream(resp, io.Discard, 0, false, nil)
+}
+
+// writeHelper writes the image's files: the programs, a place for restic's
+// temporary files, and the points where volumes and repository are mounted.
+func writeHelper(w io.Writer, tool, restic []byte) error {
+	t := tar.NewWriter(w)
+	for _, dir := range []tar.Header{{Name: "tmp/", Mode: 0o1777}, {Name: "volumes/", Mode: 0o755}, {Name: "repository/", Mode: 0o700}} {
+		dir.Typeflag = tar.TypeDir
+		if err := t.WriteHeader(&dir); err != nil {
+			return err
+		}
+	}
+	for _, f := range []struct {
+		name    string
+		content []byte
+	}{{"abra-ccci", tool}, {"restic", restic}} {
+		h := &tar.Header{Name: f.name, Mode: 0o755, Size: int64(len(f.content)), Typeflag: tar.TypeReg}
+		if err := t.WriteHeader(h); err != nil {
+			return err
+		}
+		if _, err := t.Write(f.content); err != nil {
+			return err
+		}
+	}
+	return t.Close()
+}
