@@ -15,9 +15,22 @@ type Stack struct {
 	Services []Service // sorted by name
 	Volumes  []string  // every volume declared at top level, sorted
 
-	// Compose is the loaded and merged configuration that the stack came
-	// from; nil for a stack read back from an engine.
+	// What Resolve made the stack from; empty for one read back from an
+	// engine. Compose is the loaded and merged configuration, Dir and Env are
+	// Source's, Uses are all references to variables in the compose files.
 	Compose *composetypes.Config
+	Dir     string
+	Env     map[string]string
+	Uses    []Use
+}
+
+// A Use is one place where a compose file refers to a variable.
+type Use struct {
+	File, Key  string // "compose.yml", "services.app.image"
+	Line       int    // 0 if not known
+	Label      string // the label whose text it is in, "" elsewhere
+	Variable   string
+	HasDefault bool // ${X:-default} or ${X-default}
 }
 
 // Service is one service of a stack.
@@ -34,7 +47,9 @@ type Service struct {
 type Mount struct {
 	Volume   string // compose name, without the stack's
 	Target   string // absolute path in the container, cleaned
+	Subpath  string // the folder of the volume that is mounted; "" for all of it
 	ReadOnly bool
+	External bool // the volume belongs to another stack
 }
 
 // A Plan is what the labels really make a backup tool save and restore.
@@ -52,6 +67,10 @@ type VolumePlan struct {
 	Paths  []string // relative to the volume's root, sorted; ["."] is the whole volume
 	Label  string   // service and label that save it, or that exclude it ("admin backupbot.backup.path=/data")
 	Why    string   // if not saved: why, in words
+
+	// Differs tells, in words, what another reading of the labels would save
+	// of this volume; empty if all readings agree. See PlanOf.
+	Differs string
 }
 
 // MountPoint is a place where a volume is mounted.
