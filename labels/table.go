@@ -25,7 +25,7 @@ var kinds = []NoticeKind{
 	{"not-boolean", Error, "a switch that is neither true nor false", "write exactly true or false"},
 	{"unknown-volume", Error, "`volumes.<x>` names a volume that no service mounts", "use the volume's name in the compose file, without the stack's"},
 	{"path-outside-mount", Error, "a container path that is on no volume", "save a path below a mounted volume: anything else dies with the container"},
-	{"path-dotdot", Error, "a path with `..`", "write the path without .."},
+	{"path-dotdot", Error, "a path with `..`", "write the path without climbing"},
 	{"path-absolute", Error, "a leading slash where a path relative to the volume is meant", "write it relative to the root of the volume"},
 	{"path-relative", Error, "a relative path where one of the container is meant", "write volumes.<volume>.path with a relative path, or start with a slash"},
 	{"path-space", Error, "a path with a space", "write a,b without spaces"},
