@@ -71,7 +71,10 @@ func (r *refuser) add(kind, where, name, detail, what string, args ...any) {
 	key := kind + ":" + keyPart(name)
 	if detail != "" {
 		detail = strings.Replace(detail, r.dir+"/", "./", 1)
-		key += ":" + keyPart(strings.Replace(detail, r.stack, "STACK", 1))
+		if r.stack != "" {
+			detail = strings.Replace(detail, r.stack, "STACK", 1)
+		}
+		key += ":" + keyPart(detail)
 	}
 	r.found = append(r.found, Refusal{Key: key, Where: where + " " + name, What: fmt.Sprintf(what, args...)})
 }
