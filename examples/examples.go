@@ -53,7 +53,9 @@ func Names() []string { return []string{"mailu", "notes"} }
 func History(name string) []Commit { return histories[name] }
 
 // Suite returns the text of a recipe's suite.toml.
-func Suite(name string) ([]byte, error) { return files.ReadFile(path.Join("suites", name, "suite.toml")) }
+func Suite(name string) ([]byte, error) {
+	return files.ReadFile(path.Join("suites", name, "suite.toml"))
+}
 
 // The first commit's time; each later one is made a week after the one before.
 var start = time.Date(2026, time.January, 5, 12, 0, 0, 0, time.UTC)
