@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	composetypes "github.com/docker/cli/cli/compose/types"
 	"golang.org/x/mod/semver"
 )
 
@@ -257,15 +258,22 @@ func checkConfigs(base, head Subject) []Notice {
 	return notices
 }
 
-// configFiles are the files of configs, by the name in the swarm.
+// configFiles are the files of configs and secrets, by the name in the swarm.
 func (s *Stack) configFiles() map[string]string {
-	files := map[string]string{}
+	objects := map[string]composetypes.FileObjectConfig{}
 	for key, c := range s.Compose.Configs {
-		if name, ok := s.inRecipe(c.File); ok {
-			if c.Name == "" {
-				c.Name = s.Name + "_" + key
+		objects[s.Name+"_"+key] = composetypes.FileObjectConfig(c)
+	}
+	for key, c := range s.Compose.Secrets {
+		objects[s.Name+"_"+key] = composetypes.FileObjectConfig(c)
+	}
+	files := map[string]string{}
+	for name, o := range objects {
+		if file, ok := s.inRecipe(o.File); ok {
+			if o.Name != "" {
+				name = o.Name
 			}
-			files[c.Name] = name
+			files[name] = file
 		}
 	}
 	return files

@@ -132,6 +132,20 @@ func TextDiff(base, head fs.FS, names []string) string {
 	return b.String()
 }
 
+// Sources are the files of a recipe that its stack is made of, by name: compose
+// files, .env.sample and abra.sh, and what configs and secrets hold.
+func (s *Stack) Sources() []string {
+	names, _ := composeFiles(s.Env)
+	names = append(names, ".env.sample", "abra.sh")
+	if s.Compose != nil {
+		for _, name := range s.configFiles() {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 type textFile struct {
 	text  string
 	there bool

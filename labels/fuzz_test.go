@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"gopkg.in/yaml.v3"
@@ -62,7 +63,7 @@ func checkFuzzedPlan(t *testing.T, s Subject) {
 func fuzzLabels(lines string) map[string]string {
 	m := map[string]string{}
 	for _, l := range strings.Split(lines, "\n") {
-		if k, v, ok := strings.Cut(l, "="); ok && k != "" && !strings.Contains(k, "$") { // keys of maps are not interpolated
+		if k, v, ok := strings.Cut(l, "="); ok && k != "" && !strings.Contains(k, "$") && utf8.ValidString(l) { // keys of maps are not interpolated
 			m[k] = v
 		}
 	}

@@ -54,29 +54,30 @@ type Mount struct {
 
 // A Plan is what the labels really make a backup tool save and restore.
 type Plan struct {
-	Enabled bool         // any service has backupbot.backup=true
-	Volumes []VolumePlan // every volume that a service mounts, sorted by name
-	Hooks   []Hook       // sorted by service, then kind
+	Enabled bool         `json:"enabled"` // any service has backupbot.backup=true
+	Volumes []VolumePlan `json:"volumes"` // every volume that a service mounts, sorted by name
+	Hooks   []Hook       `json:"hooks"`   // sorted by service, then kind; none unless enabled
 }
 
 // VolumePlan is one volume's row of a plan.
 type VolumePlan struct {
-	Volume string
-	Mounts []MountPoint // who mounts it where
-	Saved  bool
-	Paths  []string // relative to the volume's root, sorted; ["."] is the whole volume
-	Label  string   // service and label that save it, or that exclude it ("admin backupbot.backup.path=/data")
-	Why    string   // if not saved: why, in words
+	Volume string       `json:"volume"`
+	Mounts []MountPoint `json:"mounts"` // who mounts it where
+	Saved  bool         `json:"saved"`
+	Paths  []string     `json:"paths,omitempty"` // relative to the volume's root, sorted; ["."] is the whole volume
+	Label  string       `json:"label,omitempty"` // service and label that save it, or that exclude it ("admin backupbot.backup.path=/data")
+	Why    string       `json:"why,omitempty"`   // if not saved: why, in words
 
 	// Differs tells, in words, what another reading of the labels would save
 	// of this volume; empty if all readings agree. See PlanOf.
-	Differs string
+	Differs string `json:"differs,omitempty"`
 }
 
 // MountPoint is a place where a volume is mounted.
 type MountPoint struct {
-	Service, Target string
-	ReadOnly        bool
+	Service  string `json:"service"`
+	Target   string `json:"target"`
+	ReadOnly bool   `json:"read_only,omitempty"`
 }
 
 // HookKind says when a hook runs.
@@ -92,9 +93,9 @@ const (
 
 // A Hook is a shell command that runs as `sh -c` in a current task of Service.
 type Hook struct {
-	Service string
-	Kind    HookKind
-	Command string
+	Service string   `json:"service"`
+	Kind    HookKind `json:"kind"`
+	Command string   `json:"command"`
 }
 
 // A SavedPath is one thing that a plan saves: a volume, or a path in one. It
