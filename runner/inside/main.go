@@ -31,7 +31,7 @@ type call struct {
 }
 
 var commands = map[string]command{
-	"sleep":    {nil, func(call) error { return sleep() }},
+	"sleep":    {nil, func(c call) error { return sleep(c.stdout) }},
 	"manifest": {[]string{"DIR"}, func(c call) error { return writeManifest(c.stdout, c.args[0]) }},
 	"stat":     {[]string{"DIR", "PATH"}, func(c call) error { return stat(c.stdout, c.args[0], c.args[1]) }},
 	"decoy":    {[]string{"DIR", "PATH", "NAME"}, func(c call) error { return decoy(c.args[0], c.args[1], c.args[2]) }},
