@@ -59,6 +59,7 @@ type Secret struct {
 type Observed struct {
 	Stack      *labels.Stack     // as read back from the services
 	Specs      map[string]string // service -> digest, comparable to Deployer.Convert
+	TaskSpecs  map[string]string // service -> digest of what its tasks should run; a change of deploy labels alone leaves it
 	Images     map[string]string // service -> name@sha256:…, or sha256:… for a local-only image
 	Tasks      []Task            // every task that should run now
 	Public     []string          // labels and env of services and tasks: "where\tname=value"; secrets must not be here
@@ -70,7 +71,7 @@ type Observed struct {
 type Task struct {
 	Service string
 	ID      string
-	Spec    string // digest of the spec that it runs; equals Observed.Specs[Service] once it has moved
+	Spec    string // digest of the spec that it runs; equals Observed.TaskSpecs[Service] once it has moved
 	State   string // Swarm's: "running", "complete", …
 	Since   time.Time
 }

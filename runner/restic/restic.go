@@ -35,6 +35,7 @@ type message struct {
 	FilesProcessed int    `json:"total_files_processed"`
 	BytesProcessed int64  `json:"total_bytes_processed"`
 	TotalFiles     int    `json:"total_files"`
+	FilesSkipped   int    `json:"files_skipped"`
 
 	// error; exit_error has message at top level
 	Error struct {

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"coopcloud.tech/abra-ccci/runner"
+)
+
+// The exit statuses, same for every command. The difference between 1 and 3
+// is the most important one: a machine that broke says nothing of a recipe.
+const (
+	exitPass        = 0
+	exitUnknown     = 1
+	exitUsage       = 2
+	exitFail        = 3
+	exitInterrupted = 130
+)
+
+// A usageError is a command line that makes no sense.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+func (e *usageError) ExitCode() int { return exitUsage }
+
+// A codeError carries an exit status whose reason was already printed.
+type codeError int
+
+func (c codeError) Error() string { return fmt.Sprintf("exit status %d", int(c)) }
+func (c codeError) ExitCode() int { return int(c) }
+
+// report prints an error as the user sees it and returns the exit status.
+func report(ctx context.Context, e *env, err error) int {
+	if err == nil {
+		return exitPass
+	}
+	if code := codeError(0); errors.As(err, &code) {
+		return int(code)
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(e.stderr, "abra-ccci: interrupted")
+		return exitInterrupted
+	}
+	fmt.Fprintf(e.stderr, "abra-ccci: error: %s\n", printableLines(err.Error()))
+	if h := (interface{ Hint() string })(nil); errors.As(err, &h) && h.Hint() != "" {
+		fmt.Fprintf(e.stderr, "abra-ccci: hint: %s\n", printableLines(h.Hint()))
+	}
+	if c := (interface{ ExitCode() int })(nil); errors.As(err, &c) {
+		return c.ExitCode()
+	}
+	if unknownCommand(err) {
+		return exitUsage
+	}
+	return exitUnknown
+}
+
+// printableLines makes every line of a message safe for a terminal.
+func printableLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = runner.Printable(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
+// unknownCommand tells cobra's own complaints, which have no type, from the rest.
+func unknownCommand(err error) bool {
+	for _, prefix := range []string{"unknown command ", "accepts ", "requires at least "} {
+		if strings.HasPrefix(err.Error(), prefix) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/docker/docker/client"
+	"github.com/spf13/cobra"
+
+	"coopcloud.tech/abra-ccci/runner"
+	"coopcloud.tech/abra-ccci/runner/swarm"
+)
+
+func reapCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "reap",
+		Short: "remove what a killed run left behind",
+		Long: `Reap removes from the engine in use what runs of this host left there that are
+no longer alive: services, networks, volumes, secrets, configs, helper
+containers. It never touches what a live run owns, nor another host's, nor what
+no run made. Every run begins with it.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			id, err := hostID(e.stateDir())
+			if err != nil {
+				return err
+			}
+			c, _, err := swarm.Connect(cmd.Context(), e.getenv)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			n, err := reap(cmd.Context(), e, c, id, (&climb{e: e}).locks())
+			if err == nil && n == 0 {
+				fmt.Fprintln(e.stdout, "nothing to remove")
+			}
+			return err
+		},
+	}
+}
+
+// reapDead is reap before a run: what it can't remove, it says.
+func reapDead(ctx context.Context, e *env, s *site, host, locks string) {
+	if _, err := reap(ctx, e, s.client, host, locks); err != nil {
+		fmt.Fprintf(e.stderr, "abra-ccci: dead runs: %s\n", runner.Printable(err.Error()))
+	}
+}
+
+// reap removes what dead runs of this host own, says what, and counts the runs.
+func reap(ctx context.Context, e *env, c client.APIClient, host, locks string) (int, error) {
+	owned, err := swarm.Owned(ctx, c, host)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	var errs []error
+	for _, o := range owned {
+		if runner.Alive(locks, o.Run) {
+			continue
+		}
+		n++
+		fmt.Fprintf(e.stderr, "abra-ccci: removing what run %s left: %s\n", runner.Printable(o.Run), runner.Printable(strings.Join(o.Objects, ", ")))
+		errs = append(errs, o.Remove(ctx))
+	}
+	return n, errors.Join(errs...)
+}

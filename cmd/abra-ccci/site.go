@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/docker/docker/client"
+
+	"coopcloud.tech/abra-ccci/runner"
+	"coopcloud.tech/abra-ccci/runner/inside"
+	"coopcloud.tech/abra-ccci/runner/swarm"
+)
+
+// A site is the engine that a command works on: the one in use, or a private
+// one that lives as long as the command.
+type site struct {
+	client  *client.Client
+	facts   swarm.Facts
+	helper  string // id of the helper image
+	ipvs    bool
+	private *swarm.Private // nil: the engine in use
+	e       *env
+}
+
+// openSite connects, and makes sure that the engine can do what a run needs.
+func openSite(ctx context.Context, e *env, engine string) (_ *site, err error) {
+	s := &site{e: e}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	getenv := e.getenv
+	if engine == "private" {
+		fmt.Fprintln(e.stderr, "abra-ccci: starting a private engine")
+		if s.private, err = swarm.StartPrivate(ctx, swarm.PrivateOptions{Log: io.Discard}); err != nil {
+			return nil, err
+		}
+		getenv = atHost(e.getenv, s.private.Host())
+	}
+	if s.client, s.facts, err = swarm.Connect(ctx, getenv); err != nil {
+		return nil, err
+	}
+	if s.helper, err = helperImage(ctx, e, s.client); err != nil {
+		return nil, err
+	}
+	s.ipvs, err = s.hasIPVS(ctx)
+	return s, err
+}
+
+// atHost is an environment in which the engine is the one at host.
+func atHost(getenv func(string) string, host string) func(string) string {
+	return func(key string) string {
+		switch key {
+		case "DOCKER_HOST":
+			return host
+		case "DOCKER_CONTEXT":
+			return ""
+		}
+		return getenv(key)
+	}
+}
+
+// helperImage builds the helper image from this very program and a restic.
+func helperImage(ctx context.Context, e *env, c *client.Client) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	restic := e.getenv("CCCI_RESTIC")
+	if restic == "" {
+		restic = filepath.Join(filepath.Dir(self), "restic")
+	}
+	return swarm.HelperImage(ctx, c, self, restic)
+}
+
+// hasIPVS asks the kernel under the engine, which may be another machine's.
+func (s *site) hasIPVS(ctx context.Context) (bool, error) {
+	out, err := swarm.RunOnce(ctx, s.client, s.helper, inside.Argv("ipvs"))
+	switch {
+	case err != nil:
+		return false, err
+	case out.Exit == 0:
+		return true, nil
+	case out.Exit == 3:
+		return false, nil
+	}
+	return false, &runner.InfraError{Op: "asking the kernel for IPVS", Err: fmt.Errorf("exit %d: %s", out.Exit, bytes.TrimSpace(out.Stderr))}
+}
+
+// bring copies images that only the engine in use has into a private one.
+func (s *site) bring(ctx context.Context, images []string) error {
+	if s.private == nil {
+		return nil
+	}
+	inUse, _, _ := swarm.Connect(ctx, s.e.getenv)
+	if inUse == nil {
+		return nil // then they must be pulled
+	}
+	defer inUse.Close()
+	for _, ref := range images {
+		if err := swarm.CopyImage(ctx, inUse, s.client, ref); err != nil && !client.IsErrNotFound(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// close ends a private engine, also after an interrupt.
+func (s *site) close() error {
+	var err error
+	if s.client != nil {
+		err = s.client.Close()
+	}
+	if s.private != nil {
+		err = errors.Join(err, s.private.Close(context.Background()))
+	}
+	return err
+}

@@ -1,0 +1,347 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"coopcloud.tech/abra-ccci/labels"
+)
+
+// canaryPrefix begins the name of every canary.
+const canaryPrefix = ".ccci-canary-"
+
+// backupStages takes the pinned snapshot, wipes and restores. It needs a head
+// that runs; after a failed upgrade it deploys one from nothing.
+func (r *Run) backupStages(ctx context.Context) {
+	reason := error(nil)
+	switch {
+	case !r.wants(RungBackupRestore):
+		reason = leftOut
+	case !r.backupsApply():
+		reason = skip(noBackups)
+	}
+	if reason != nil {
+		for _, name := range []string{StageBackup, StageRestore} {
+			r.runStage(ctx, name, func(context.Context, *stageRun) error { return reason })
+		}
+		return
+	}
+	r.runStage(ctx, StageBackup, r.backup)
+	r.runStage(ctx, StageRestore, func(ctx context.Context, s *stageRun) error {
+		if r.snapshot == nil {
+			return blocked(StageBackup)
+		}
+		return r.restore(ctx, s)
+	})
+}
+
+// backup seeds, saves, seeds once more and saves again; only the second
+// snapshot is ever restored, so a hook that works once is caught.
+func (r *Run) backup(ctx context.Context, s *stageRun) error {
+	if r.running == nil || r.running.Dir != r.Head.Dir {
+		if !s.test(ctx, "backup_deploys_head", r.deployFromNothing) {
+			return blocked("backup_deploys_head")
+		}
+	}
+	s.test(ctx, "backup_labels", func(context.Context) error { return r.labelErrors() })
+	var plan *labels.Plan
+	if !s.test(ctx, "backup_plan_is_deployed", func(ctx context.Context) (err error) { plan, err = r.deployedPlan(ctx); return err }) {
+		return blocked("backup_plan_is_deployed")
+	}
+	if len(plan.Saved()) == 0 {
+		return fmt.Errorf("the deployed labels save nothing")
+	}
+	if len(r.probes) == 0 {
+		s.test(ctx, "backup_places_canaries", func(ctx context.Context) error { return r.placeCanaries(ctx, plan) })
+	}
+	r.seedAll(ctx, s, "backup_seeds_")
+	if !s.test(ctx, "backup_snapshot_first", func(ctx context.Context) error { _, err := r.take(ctx, plan); return err }) {
+		return blocked("backup_snapshot_first")
+	}
+	r.seedAll(ctx, s, "backup_seeds_again_")
+	for _, p := range r.probes {
+		s.test(ctx, "backup_holds_"+p.slug, func(ctx context.Context) error { return r.ex.present(ctx, p).asError() })
+	}
+	started := time.Now()
+	if !s.test(ctx, "backup_snapshot_second", func(ctx context.Context) error { return r.pin(ctx, plan) }) {
+		return blocked("backup_snapshot_second")
+	}
+	for _, path := range plan.Saved() {
+		s.found(ctx, "backup_captures_"+pathSlug(path), r.captured(plan, path, started))
+	}
+	for _, volume := range mountedVolumes(r.running.Stack) {
+		s.found(ctx, "volume_complete_"+Slug(volume), r.complete(plan, volume))
+	}
+	return nil
+}
+
+func pathSlug(p labels.SavedPath) string { return Slug(p.String()) }
+
+// deployFromNothing removes what there is and deploys the head with its own
+// env. A head that does not start does not start twice: the reason is kept.
+func (r *Run) deployFromNothing(ctx context.Context) error {
+	r.running = nil
+	if err := r.Deployer.Undeploy(ctx, Removal{Volumes: true}); err != nil {
+		return err
+	}
+	for _, p := range r.probes {
+		p.tokens = nil
+	}
+	d, err := r.deployment(r.Head, r.appEnv(r.Head))
+	if err == nil {
+		err = r.deploy(ctx, d)
+	}
+	if err != nil {
+		r.started = err
+		return err
+	}
+	return r.setUp(ctx)
+}
+
+// labelErrors tells the error notices: with one, data can be lost.
+func (r *Run) labelErrors() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var bad []string
+	for _, n := range r.results.Notices {
+		if n.Severity == labels.Error {
+			bad = append(bad, fmt.Sprintf("%s: %s (%s)", n.Where, n.Text, n.ID))
+		}
+	}
+	if r.basePlan != nil && r.basePlan.Enabled && !r.headPlan.Enabled {
+		bad = append(bad, "the base enables backups and the head does not")
+	}
+	if len(bad) > 0 {
+		return fmt.Errorf("%s", strings.Join(bad, "; "))
+	}
+	return nil
+}
+
+// deployedPlan plans from the labels of the running services, as a backup
+// tool does, and compares that with the plan of the files.
+func (r *Run) deployedPlan(ctx context.Context) (*labels.Plan, error) {
+	obs, err := r.Deployer.Observe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	deployed, filed := labels.PlanOf(obs.Stack), labels.PlanOf(r.running.Stack)
+	if a, b := saves(deployed), saves(filed); !slices.Equal(a, b) {
+		return nil, fmt.Errorf("the running services save %v, the files say %v", a, b)
+	}
+	if !deployed.Enabled {
+		return nil, fmt.Errorf("no running service has backupbot.backup=true")
+	}
+	return deployed, nil
+}
+
+// saves writes a plan's paths and hooks for comparison.
+func saves(p *labels.Plan) []string {
+	var out []string
+	for _, s := range p.Saved() {
+		out = append(out, s.Volume+" "+s.Path)
+	}
+	for _, h := range p.Hooks {
+		out = append(out, fmt.Sprintf("%s %s %q", h.Service, h.Kind, h.Command))
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (r *Run) seedAll(ctx context.Context, s *stageRun, prefix string) {
+	for _, p := range r.probes {
+		s.test(ctx, prefix+p.slug, func(ctx context.Context) error { return r.ex.seed(ctx, p) })
+	}
+}
+
+// placeCanaries gives a recipe without a suite something to lose in each saved
+// directory. That its bytes come back is proof file, and no more.
+func (r *Run) placeCanaries(ctx context.Context, plan *labels.Plan) error {
+	for _, p := range plan.Saved() {
+		if err := r.Volumes.Decoy(ctx, p.Volume, p.Path, canaryPrefix+newToken()); err != nil {
+			fmt.Fprintf(StepLog(ctx), "# no canary in %s: %v\n", p, err) // a file, or not there yet
+		}
+	}
+	return nil
+}
+
+// take makes a snapshot and files it.
+func (r *Run) take(ctx context.Context, plan *labels.Plan) (Snapshot, error) {
+	snap, err := r.Backups.Backup(ctx, plan)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	r.mu.Lock()
+	r.results.Snapshots = append(r.results.Snapshots, snap)
+	r.mu.Unlock()
+	return snap, nil
+}
+
+// pin takes the snapshot that is restored from now on, lists it, and notes
+// what stood still in each volume around it.
+func (r *Run) pin(ctx context.Context, plan *labels.Plan) error {
+	before, err := r.manifests(ctx)
+	if err != nil {
+		return err
+	}
+	snap, err := r.take(ctx, plan)
+	if err != nil {
+		return err
+	}
+	after, err := r.manifests(ctx)
+	if err != nil {
+		return err
+	}
+	if r.stored, err = r.Backups.Files(ctx, snap.ID); err != nil {
+		return err
+	}
+	r.stable = map[string]Manifest{}
+	for volume := range before {
+		r.stable[volume] = unchanged(before[volume], after[volume])
+	}
+	r.snapshot = &snap
+	return nil
+}
+
+// manifests lists every volume of the stack.
+func (r *Run) manifests(ctx context.Context) (map[string]Manifest, error) {
+	out := map[string]Manifest{}
+	for _, volume := range mountedVolumes(r.running.Stack) {
+		m, err := r.Volumes.Manifest(ctx, volume)
+		if err != nil {
+			return nil, unver("volume %s could not be listed: %w", volume, err)
+		}
+		out[volume] = m
+	}
+	return out, nil
+}
+
+// unchanged keeps the entries that are in both manifests. The content of one
+// that changed in between is not known: its hash is emptied.
+func unchanged(before, after Manifest) Manifest {
+	was := map[string]Entry{}
+	for _, e := range before {
+		was[e.Path] = e
+	}
+	var out Manifest
+	for _, e := range after {
+		b, ok := was[e.Path]
+		if !ok || b.Type != e.Type {
+			continue
+		}
+		if b.Hash != e.Hash || b.Size != e.Size {
+			e.Hash, e.Size = "", -1
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// captured tells whether a planned path is in the snapshot as something that
+// can be restored: a directory with something in it, or a file that is not
+// empty, and no older than the backup if a hook dumps it.
+func (r *Run) captured(plan *labels.Plan, p labels.SavedPath, started time.Time) error {
+	below := 0
+	var self *Entry
+	for _, e := range r.stored[p.Volume] {
+		if rel, ok := within(p.Path, e.Path); ok && rel == "." {
+			self = &e
+		} else if ok {
+			below++
+		}
+	}
+	switch {
+	case self == nil && below == 0:
+		return fmt.Errorf("%s is not in the snapshot", p)
+	case self != nil && self.Type == "file" && self.Size == 0:
+		return fmt.Errorf("%s is an empty file in the snapshot", p)
+	case self != nil && self.Type == "file" && dumped(plan, p) && self.MTime.Before(started.Truncate(time.Second)):
+		return fmt.Errorf("%s was written at %s, before this backup began: the pre-hook did not write it", p, self.MTime.UTC().Format(time.RFC3339))
+	case self != nil && self.Type != "file" && self.Type != "dir":
+		return fmt.Errorf("%s is a %s in the snapshot, not a file or a directory", p, self.Type)
+	case (self == nil || self.Type == "dir") && below == 0:
+		return fmt.Errorf("%s is empty in the snapshot", p)
+	}
+	return nil
+}
+
+// dumped tells whether a pre-hook runs in a service that mounts the path's volume.
+func dumped(plan *labels.Plan, p labels.SavedPath) bool {
+	for _, v := range plan.Volumes {
+		if v.Volume != p.Volume {
+			continue
+		}
+		return slices.ContainsFunc(plan.Hooks, func(h labels.Hook) bool {
+			return h.Kind == labels.BackupPre &&
+				slices.ContainsFunc(v.Mounts, func(m labels.MountPoint) bool { return m.Service == h.Service })
+		})
+	}
+	return false
+}
+
+// complete compares what stood in a durable volume with what the snapshot
+// has of it.
+func (r *Run) complete(plan *labels.Plan, volume string) error {
+	if reason, ok := r.Suite.excludedVolumes()[volume]; ok {
+		return note("excluded by the suite: " + reason)
+	}
+	if !slices.ContainsFunc(plan.Volumes, func(v labels.VolumePlan) bool { return v.Volume == volume && v.Saved }) {
+		return fmt.Errorf("no label saves volume %s, and the suite does not exclude it", volume)
+	}
+	return r.compare(volume, r.stable[volume], r.stored[volume])
+}
+
+// compare tells what of a manifest is missing or other in a snapshot's listing.
+func (r *Run) compare(volume string, want, got Manifest) error {
+	have := map[string]Entry{}
+	for _, e := range got {
+		have[e.Path] = e
+	}
+	var bad []string
+	for _, e := range want {
+		if !restorable(e) || e.Path == "." || r.Suite.excludes(volume, e.Path) {
+			continue
+		}
+		if why := differs(e, have[e.Path]); why != "" {
+			bad = append(bad, fmt.Sprintf("%s %s", e.Path, why))
+		}
+	}
+	return several(volume, bad)
+}
+
+// restorable leaves out what exists only while a process does.
+func restorable(e Entry) bool { return e.Type == "file" || e.Type == "dir" || e.Type == "symlink" }
+
+// differs tells how an entry that was seen in a volume is other in a listing.
+// Listings have no hashes; sizes, owners and modes must do there.
+func differs(want, got Entry) string {
+	switch {
+	case got.Path == "":
+		return "is missing"
+	case got.Type != want.Type:
+		return fmt.Sprintf("is a %s, was a %s", got.Type, want.Type)
+	case got.UID != want.UID || got.GID != want.GID:
+		return fmt.Sprintf("belongs to %d:%d, was %d:%d", got.UID, got.GID, want.UID, want.GID)
+	case want.Type != "symlink" && got.Mode != want.Mode:
+		return fmt.Sprintf("has mode %04o, was %04o", got.Mode, want.Mode)
+	case want.Type == "file" && want.Size >= 0 && got.Size != want.Size:
+		return fmt.Sprintf("has %d bytes, was %d", got.Size, want.Size)
+	case got.Hash != "" && want.Hash != "" && got.Hash != want.Hash:
+		return "has other content"
+	}
+	return ""
+}
+
+// several is an error that names the first few of many.
+func several(volume string, bad []string) error {
+	if len(bad) == 0 {
+		return nil
+	}
+	more := ""
+	if len(bad) > 5 {
+		more = fmt.Sprintf(" and %d more", len(bad)-5)
+	}
+	return fmt.Errorf("volume %s: %s%s", volume, strings.Join(bad[:min(5, len(bad))], "; "), more)
+}

@@ -1,0 +1,380 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"coopcloud.tech/abra-ccci/labels"
+	"coopcloud.tech/abra-ccci/lint"
+	"coopcloud.tech/abra-ccci/recipe"
+)
+
+// Config is what one run needs. Everything in it is prepared: nothing of the
+// recipe has run yet, and what §12 of the design refuses has been refused.
+type Config struct {
+	RunID   string
+	Head    *recipe.Checkout
+	Base    *recipe.Checkout // nil: there is nothing to upgrade from
+	BaseWhy string           // then, why
+	PR      int
+	Domain  string
+	Suite   *Suite
+	Rungs   []string // nil: all
+	Publish bool
+	Keep    bool // leave app and data where they are
+
+	Deployer Deployer
+	Tasks    Tasks
+	Volumes  Volumes
+	Backups  BackupEngine
+	Left     func(context.Context) ([]string, error) // what is left of the run on the engine
+	Lint     func(context.Context) []lint.Result
+
+	Vault    *Vault
+	Folder   *Folder
+	Observer Observer
+	Now      func() time.Time
+	Tool     Tool
+	Engine   EngineInfo
+}
+
+// Run is one climb.
+type Run struct {
+	Config
+	observer Observer
+	stack    string
+	ex       *exerciser
+	probes   []*tracked
+
+	secrets map[string]Secret // by full name: generated once, kept to the end
+	leaks   leaks
+
+	running  *Deployment // what the engine runs now, if it is whole
+	headPlan *labels.Plan
+	basePlan *labels.Plan
+	snapshot *Snapshot // pinned: the only one that is restored
+	stored   map[string]Manifest
+	stable   map[string]Manifest // per volume: what stood still around the snapshot
+	started  error               // why the head did not start from nothing, once that is known
+
+	drillStarted time.Time
+
+	mu      sync.Mutex
+	results Results
+}
+
+// teardownGrace is how long a task may take to stop at the end, in place of
+// what its service says.
+const teardownGrace = 30 * time.Second
+
+// teardownTimeout bounds everything that happens after the last rung, also
+// when the run was interrupted.
+const teardownTimeout = 5 * time.Minute
+
+// New prepares a run. The error tells what could not be resolved; nothing was
+// deployed.
+func New(c Config) (*Run, error) {
+	r := &Run{Config: c, observer: &locked{o: c.Observer}, stack: recipe.StackName(c.Domain), secrets: map[string]Secret{}}
+	r.results = Results{
+		Schema: Schema, Tool: c.Tool, RunID: c.RunID, Recipe: c.Head.Recipe, Version: c.Head.Commit.Version, Head: c.Head.Commit.SHA,
+		PR: c.PR, Started: c.Now().UTC(), Deployer: "swarm", BackupEngine: "restic", Engine: c.Engine, Images: map[string]string{},
+		Stages: []Stage{}, Coverage: []Coverage{}, Notices: []labels.Notice{}, Snapshots: []Snapshot{}, Deviations: []string{},
+		Flags: Flags{CleanTeardown: Unver, NoSecretLeak: Unver}, Lint: LintRecord{Tool: "abra-ccci", Rules: []lint.Result{}},
+	}
+	if c.Base != nil {
+		r.results.UpgradeFrom = c.Base.Commit.Version
+	}
+	if err := recipe.CheckOverrides(c.Suite.Deploy.Env); err != nil {
+		return nil, c.Suite.wrong("deploy.env", err.Error(), "")
+	}
+	head, err := r.deployment(c.Head, r.appEnv(c.Head))
+	if err != nil {
+		return nil, err
+	}
+	r.headPlan = labels.PlanOf(head.Stack)
+	if err := r.Suite.Bind(head.Stack, r.known(head.Stack)); err != nil {
+		return nil, err
+	}
+	for _, p := range r.Suite.Probes {
+		r.probes = append(r.probes, &tracked{Probe: p, slug: Slug(p.Name)})
+	}
+	r.exercise(head.Stack)
+	r.inspect(head.Stack)
+	return r, nil
+}
+
+// appEnv is the app's env for a checkout: its own .env.sample under the suite's values.
+func (r *Run) appEnv(c *recipe.Checkout) *labels.Env {
+	return c.AppEnv(r.Domain, r.suiteEnv())
+}
+
+// suiteEnv is the suite's env with its variables in place. Only the names
+// that every app has can stand in it.
+func (r *Run) suiteEnv() map[string]string {
+	values := vars{"DOMAIN": r.Domain, "STACK_NAME": r.stack, "RECIPE": r.Head.Recipe}
+	out := map[string]string{}
+	for k, v := range r.Suite.Deploy.Env {
+		if expanded, err := values.expand(v); err == nil {
+			v = expanded
+		}
+		out[k] = v
+	}
+	return out
+}
+
+// deployment resolves a checkout with an app's env into something to deploy.
+func (r *Run) deployment(c *recipe.Checkout, app *labels.Env) (*Deployment, error) {
+	stack, notices, err := c.Stack(app)
+	if err != nil {
+		return nil, err
+	}
+	r.notice(notices...)
+	specs, err := recipe.SecretSpecs(stack, app)
+	if err != nil {
+		return nil, err
+	}
+	c.Stamp(stack)
+	d := &Deployment{Stack: stack, Dir: c.Dir, Version: c.Commit.Version, Timeout: time.Duration(r.Suite.Deploy.Timeout), Publish: r.Publish}
+	for _, spec := range specs {
+		s, err := r.secret(spec)
+		if err != nil {
+			return nil, err
+		}
+		d.Secrets = append(d.Secrets, s)
+	}
+	return d, nil
+}
+
+// secret is the run's value for a secret: the suite's, else one that is
+// generated the first time.
+func (r *Run) secret(spec recipe.SecretSpec) (Secret, error) {
+	if s, ok := r.secrets[spec.FullName]; ok {
+		return s, nil
+	}
+	value, given := r.Suite.Deploy.Secrets[spec.Name]
+	if !given {
+		var err error
+		if value, err = recipe.Generate(spec, nil); err != nil {
+			return Secret{}, err
+		}
+	}
+	s := Secret{Name: spec.FullName, Short: spec.Name, Value: value}
+	r.secrets[spec.FullName] = s
+	r.Vault.Add(spec.Name, value)
+	return s, nil
+}
+
+// known lists the variables that a suite may use, but for TOKEN.
+func (r *Run) known(*labels.Stack) []string {
+	known := []string{"DOMAIN", "STACK_NAME", "RECIPE"}
+	known = append(known, r.appEnv(r.Head).Keys()...)
+	for _, s := range r.secrets {
+		known = append(known, "SECRET:"+s.Short)
+	}
+	slices.Sort(known)
+	return slices.Compact(known)
+}
+
+// exercise sets up the exerciser for the stack that is deployed.
+func (r *Run) exercise(stack *labels.Stack) {
+	values := vars{}
+	for k, v := range r.appEnv(r.Head).Map() {
+		values[k] = v
+	}
+	values["DOMAIN"], values["STACK_NAME"], values["RECIPE"] = r.Domain, r.stack, r.Head.Recipe
+	for _, s := range r.secrets {
+		values["SECRET:"+s.Short] = s.Value
+	}
+	r.ex = &exerciser{tasks: r.Tasks, vars: values}
+	for _, svc := range stack.Services {
+		r.ex.services = append(r.ex.services, svc.Name)
+	}
+}
+
+// inspect collects what can be said before anything runs: notices, and the
+// base's plan.
+func (r *Run) inspect(head *labels.Stack) {
+	excluded := r.Suite.excludedVolumes()
+	subject := labels.Subject{Stack: head, Plan: r.headPlan, Sample: r.Head.Sample, Files: r.Head.Files(), Excluded: excluded}
+	r.notice(labels.Check(subject)...)
+	if r.Base == nil {
+		return
+	}
+	stack, _, err := r.Base.Stack(r.appEnv(r.Base))
+	if err != nil {
+		return // told when it is deployed
+	}
+	r.basePlan = labels.PlanOf(stack)
+	r.notice(labels.CheckAgainst(labels.Subject{Stack: stack, Plan: r.basePlan, Sample: r.Base.Sample, Files: r.Base.Files(), Excluded: excluded}, subject)...)
+}
+
+// notice adds remarks that are not there yet.
+func (r *Run) notice(notices ...labels.Notice) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range notices {
+		if !slices.Contains(r.results.Notices, n) {
+			r.results.Notices = append(r.results.Notices, n)
+		}
+	}
+}
+
+// Climb runs the ladder and returns its record. It always tears down, also
+// after a failure, an interrupt or a panic. The error tells only that the
+// record could not be kept.
+func (r *Run) Climb(ctx context.Context) (*Results, error) {
+	linted := make(chan struct{})
+	go func() {
+		defer close(linted)
+		r.lintStage(ctx)
+	}()
+	crash := r.climb(ctx)
+	<-linted
+	// The teardown outlives the interrupt that may have caused it.
+	down, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownTimeout)
+	defer cancel()
+	r.teardownStage(down)
+	r.mu.Lock()
+	r.results.Finished = r.Now().UTC()
+	r.results.Interrupted = ctx.Err() != nil
+	r.mu.Unlock()
+	err := r.save()
+	return &r.results, errors.Join(crash, err)
+}
+
+// climb runs the rungs that need the engine; a panic becomes an error, so
+// that the teardown still happens.
+func (r *Run) climb(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("internal error: %v", p)
+		}
+	}()
+	if !r.wants(RungInstall) && !r.wants(RungUpgrade) && !r.wants(RungBackupRestore) && !r.wants(RungFunctional) {
+		return nil
+	}
+	r.upgradeStage(ctx)
+	r.backupStages(ctx)
+	installed := r.installStage(ctx)
+	r.drillStage(ctx, installed)
+	r.functionalStage(ctx, installed)
+	return nil
+}
+
+// wants tells whether a rung is to be climbed.
+func (r *Run) wants(rung string) bool { return r.Rungs == nil || slices.Contains(r.Rungs, rung) }
+
+// leftOut is the error of a rung that --rungs leaves out.
+var leftOut = unver("left out by --rungs")
+
+// backupsApply tells whether either version enables backups.
+func (r *Run) backupsApply() bool {
+	return r.headPlan.Enabled || (r.basePlan != nil && r.basePlan.Enabled)
+}
+
+const noBackups = "neither the head nor the base enables backups (no backupbot.backup=true)"
+
+// deploy puts d on the engine, notes what is really there, and runs the
+// suite's setup if the app comes from nothing.
+func (r *Run) deploy(ctx context.Context, d *Deployment) error {
+	r.running = nil
+	if err := r.Deployer.Deploy(ctx, d); err != nil {
+		return err
+	}
+	obs, err := r.Deployer.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	r.observed(obs)
+	r.running = d
+	r.exercise(d.Stack)
+	return nil
+}
+
+// setUp runs the suite's setup, which every deployment from nothing needs.
+func (r *Run) setUp(ctx context.Context) error {
+	if reply := r.ex.do(ctx, r.Suite.Deploy.Setup, r.ex.vars); reply.answer != holds {
+		if reply.infra != nil {
+			return reply.infra
+		}
+		return unver("the suite's setup: %s", reply.reason)
+	}
+	return nil
+}
+
+// observed keeps what the results say of a deployment, and searches it for secrets.
+func (r *Run) observed(obs *Observed) {
+	for _, line := range obs.Public {
+		for _, leak := range r.Vault.Find(line) {
+			where, _, _ := strings.Cut(line, "\t")
+			r.leaks.add(leak.Name, leak.Form, where)
+		}
+	}
+	for _, o := range obs.Outside {
+		r.notice(outsideNotice(o))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for service, image := range obs.Images {
+		r.results.Images[service] = image
+	}
+	for _, d := range obs.Deviations {
+		if !slices.Contains(r.results.Deviations, d) {
+			r.results.Deviations = append(r.results.Deviations, d)
+		}
+	}
+}
+
+func outsideNotice(o Outside) labels.Notice {
+	return labels.Notice{ID: "state-outside-volumes", Severity: labels.Warning, Where: o.Service + " " + o.Path,
+		Text:   fmt.Sprintf("the app writes to %s, %s, which no backup sees", o.Path, o.Kind),
+		Advice: "mount a named volume there if it must survive"}
+}
+
+// addStage files a stage in its place and writes the results.
+func (r *Run) addStage(s Stage) {
+	r.mu.Lock()
+	r.results.Stages = append(r.results.Stages, s)
+	slices.SortStableFunc(r.results.Stages, func(a, b Stage) int {
+		return slices.Index(Stages, a.Name) - slices.Index(Stages, b.Name)
+	})
+	r.mu.Unlock()
+	if err := r.save(); err != nil {
+		r.observer.Step("results.json could not be written: " + err.Error())
+	}
+}
+
+// save writes results.json, junit.xml and report.md, redacted. A secret that
+// stood in them counts as leaked.
+func (r *Run) save() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.results.settle()
+	var plain bytes.Buffer
+	if err := r.results.Encode(&plain); err != nil {
+		return err
+	}
+	for _, leak := range r.Vault.Find(plain.String()) {
+		r.leaks.add(leak.Name, leak.Form, "results.json")
+	}
+	render := map[string]func(io.Writer) error{
+		"results.json": r.results.Encode,
+		"junit.xml":    func(w io.Writer) error { return JUnit(w, &r.results) },
+		"report.md":    func(w io.Writer) error { return Report(w, &r.results) },
+	}
+	var errs []error
+	for name, write := range render {
+		errs = append(errs, r.Folder.Write(name, func(w io.Writer) error {
+			redacted := r.Vault.Writer(w, nil)
+			return errors.Join(write(redacted), redacted.Close())
+		}))
+	}
+	return errors.Join(errs...)
+}

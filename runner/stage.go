@@ -1,0 +1,145 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// A stageRun records the tests of one stage while it runs.
+type stageRun struct {
+	run   *Run
+	stage Stage
+}
+
+// An undecided error is a test that does not simply fail.
+type undecided struct {
+	status Status
+	err    error
+}
+
+func (e *undecided) Error() string { return e.err.Error() }
+func (e *undecided) Unwrap() error { return e.err }
+
+func unver(format string, args ...any) error { return &undecided{Unver, fmt.Errorf(format, args...)} }
+func skip(format string, args ...any) error  { return &undecided{Skip, fmt.Errorf(format, args...)} }
+
+// blocked is the error of what could not be tried because of a stage or test before it.
+func blocked(by string) error { return unver("blocked by %s", by) }
+
+// statusOf is what an error makes of a test: nothing wrong passes, a fault of
+// the machine or an interrupt leaves it unver, anything else is the recipe's.
+func statusOf(ctx context.Context, err error) (Status, string) {
+	var u *undecided
+	var infra *InfraError
+	switch {
+	case err == nil:
+		return Pass, ""
+	case errors.As(err, &u):
+		return u.status, err.Error()
+	case errors.As(err, &infra):
+		return Unver, err.Error()
+	case ctx.Err() != nil:
+		return Unver, "interrupted: " + err.Error()
+	default:
+		return Fail, err.Error()
+	}
+}
+
+// A note is a remark on a test that passes.
+type note string
+
+func (n note) Error() string { return string(n) }
+
+// test runs one test of the stage with a log of its own, and records it.
+func (s *stageRun) test(ctx context.Context, name string, body func(context.Context) error) bool {
+	r := s.run
+	r.observer.Step(name)
+	log := filepath.Join("logs", s.stage.Name, fmt.Sprintf("%02d-%s.log", len(s.stage.Tests)+1, name))
+	start := r.Now()
+	err := r.logged(ctx, log, body)
+	t := Test{Name: name, MS: r.Now().Sub(start).Milliseconds(), Log: log}
+	var n note
+	if errors.As(err, &n) {
+		t.Status, t.Reason = Pass, string(n)
+	} else {
+		t.Status, t.Reason = statusOf(ctx, err)
+	}
+	s.record(t)
+	return t.Status == Pass
+}
+
+// logged runs body with its log going to a file of the run folder, redacted.
+func (r *Run) logged(ctx context.Context, log string, body func(context.Context) error) error {
+	f, err := r.Folder.Log(log)
+	if err != nil {
+		return &InfraError{Op: "writing a log", Err: err}
+	}
+	w := r.Vault.Writer(f, nil)
+	err = body(WithWaiting(WithStepLog(ctx, w), r.observer.Waiting))
+	if err != nil {
+		fmt.Fprintf(w, "=> %v\n", err)
+	}
+	return errors.Join(err, infraIf("writing a log", w.Close()), infraIf("writing a log", f.Close()))
+}
+
+// infraIf makes an error of the machine's; nil stays nil.
+func infraIf(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &InfraError{Op: op, Err: err}
+}
+
+// record adds a finished test.
+func (s *stageRun) record(t Test) {
+	t.Reason = Printable(s.run.Vault.Redact(t.Reason))
+	s.stage.Tests = append(s.stage.Tests, t)
+	s.run.observer.TestDone(s.stage.Name, t)
+}
+
+// found records a test that needed no doing: what err says of it.
+func (s *stageRun) found(ctx context.Context, name string, err error) {
+	s.test(ctx, name, func(context.Context) error { return err })
+}
+
+// passed tells whether a test of this stage passed.
+func (s *stageRun) passed(name string) bool {
+	for _, t := range s.stage.Tests {
+		if t.Name == name {
+			return t.Status == Pass
+		}
+	}
+	return false
+}
+
+// stageDone runs a stage and adds it to the results, which are written at once.
+func (r *Run) runStage(ctx context.Context, name string, body func(context.Context, *stageRun) error) Stage {
+	s := &stageRun{run: r, stage: Stage{Name: name, Started: r.Now().UTC(), Tests: []Test{}}}
+	r.observer.StageStarted(name)
+	err := body(ctx, s)
+	s.stage.Seconds = r.Now().Sub(s.stage.Started).Round(time.Millisecond).Seconds()
+	s.close(ctx, err)
+	r.observer.StageDone(s.stage)
+	r.addStage(s.stage)
+	return s.stage
+}
+
+// close settles the stage's status: its tests', or what ended it early if
+// that is worse.
+func (s *stageRun) close(ctx context.Context, err error) {
+	if len(s.stage.Tests) > 0 {
+		s.stage.Status, s.stage.Reason = stageStatus(s.stage.Tests)
+	} else {
+		s.stage.Status, s.stage.Reason = Unver, "nothing was tested"
+	}
+	if err == nil {
+		return
+	}
+	status, reason := statusOf(ctx, err)
+	if len(s.stage.Tests) == 0 || worse(status, s.stage.Status) || (status == Unver && s.stage.Status == Skip) {
+		s.stage.Status, s.stage.Reason = status, Printable(s.run.Vault.Redact(reason))
+	}
+}
