@@ -14,7 +14,7 @@ import (
 const MinSecret = 6
 
 // A Vault knows the secret values of a run and finds them in what passes by:
-// as they are, and in base64, hex, URL-encoded, JSON or HTML. It is safe for
+// as they are, and in base64, hex, URL-encoded, JSON, HTML or quotes. It is safe for
 // concurrent use, and values may be added while its writers are in use; they
 // are then searched in every byte that has not been passed on yet.
 //
@@ -30,7 +30,7 @@ type Vault struct {
 // the value.
 type Leak struct {
 	Name string // as given to Add
-	Form string // "plain", "base64", "hex", "url", "json" or "html"
+	Form string // "plain", "base64", "hex", "url", "json", "html" or "quoted"
 }
 
 // NewVault returns a vault that knows no secret yet.
@@ -42,7 +42,8 @@ func NewVault() *Vault {
 
 // Add makes a value known under a short name, and tells whether it will be
 // searched: a value shorter than MinSecret bytes is not. Line ends around the
-// value do not belong to it.
+// value do not belong to it. In the name, what is not a letter, a digit or one
+// of _.- becomes _, so that a mark does no harm in JSON, XML or Markdown.
 func (v *Vault) Add(name, value string) bool {
 	value = strings.Trim(value, "\r\n")
 	if len(value) < MinSecret {
@@ -50,7 +51,7 @@ func (v *Vault) Add(name, value string) bool {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, p := range patternsOf(Printable(name), value) {
+	for _, p := range patternsOf(markName(name), value) {
 		same := func(q pattern) bool { return q.text == p.text && q.leak.Name == p.leak.Name }
 		if !slices.ContainsFunc(v.patterns, same) {
 			v.patterns = append(v.patterns, p)
@@ -58,6 +59,15 @@ func (v *Vault) Add(name, value string) bool {
 	}
 	v.finder.Store(newFinder(v.patterns))
 	return true
+}
+
+func markName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_.-", r) {
+			return r
+		}
+		return '_'
+	}, name)
 }
 
 // Redact returns s with `[redacted:<name>]` in the place of every secret.

@@ -71,6 +71,21 @@ func TestVaultFindsEveryForm(t *testing.T) {
 	}
 }
 
+func TestVaultFindsQuotes(t *testing.T) {
+	const value = `it's \ "so"`
+	v := vaultOf(t, "db", value)
+	for name, text := range map[string]string{
+		"shell": `'it'\''s \ "so"'`, "yaml or sql": `'it''s \ "so"'`, "mysql": `'it\'s \\ "so"'`, "backslash alone": `'it\'s \ "so"'`,
+	} {
+		if diff := cmp.Diff([]Leak{{"db", "quoted"}}, v.Find(text)); diff != "" {
+			t.Errorf("%s: Find (-want +got):\n%s", name, diff)
+		}
+	}
+	if got := v.Find(fmt.Sprintf("%q", value)); len(got) != 1 {
+		t.Errorf("Go: Find = %v", got)
+	}
+}
+
 func TestVaultRedacts(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -89,7 +104,7 @@ func TestVaultRedacts(t *testing.T) {
 		{"a beginning of another", []string{"short", "secret", "long", "secret-value"}, "secret-value secret-val", "[redacted:long] [redacted:short]-val", []Leak{{"long", "plain"}, {"short", "plain"}}},
 		{"a beginning at the end", []string{"a", "s3cret-value"}, "x s3cret-valu", "x s3cret-valu", nil},
 		{"same value twice", []string{"a", "s3cret", "b", "s3cret"}, "s3cret", "[redacted:a]", []Leak{{"a", "plain"}, {"b", "plain"}}},
-		{"hostile name", []string{"\x1b[2J", "s3cret"}, "s3cret", `[redacted:\x1b[2J]`, []Leak{{`\x1b[2J`, "plain"}}},
+		{"hostile name", []string{"\x1b[2J\"é\\", "s3cret"}, "s3cret", "[redacted:__2J___]", []Leak{{"__2J___", "plain"}}},
 		{"line end around the value", []string{"a", "s3cret\n"}, "s3cret,", "[redacted:a],", []Leak{{"a", "plain"}}},
 		{"longer than a window can be", []string{"a", strings.Repeat("long-", 200)}, "x" + strings.Repeat("long-", 200) + "y", "x[redacted:a]y", []Leak{{"a", "plain"}}},
 		{"not UTF-8", []string{"a", "\xff\xfe\xfd\xfc\xfb\xfa"}, `"\ufffd\ufffd\ufffd\ufffd\ufffd\ufffd" ` + "\xff\xfe\xfd\xfc\xfb\xfa", `"\ufffd\ufffd\ufffd\ufffd\ufffd\ufffd" [redacted:a]`, []Leak{{"a", "plain"}}},

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -37,6 +38,7 @@ func patternsOf(name, value string) []pattern {
 	}
 	add("url", urlForms(value)...)
 	add("html", html.EscapeString(value))
+	add("quoted", quotedForms(value)...)
 	lower := hex.EncodeToString([]byte(value))
 	add("hex", lower, strings.ToUpper(lower))
 	for offset := range 3 {
@@ -86,6 +88,17 @@ func asciiJSON(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// quotedForms are what stands between the quotes where a shell, YAML, SQL, a
+// Python repr or Go's %q writes a value.
+func quotedForms(value string) []string {
+	inGo, inASCII := strconv.Quote(value), strconv.QuoteToASCII(value)
+	forms := []string{inGo[1 : len(inGo)-1], inASCII[1 : len(inASCII)-1]}
+	for _, quote := range []string{`'\''`, `''`, `\'`} {
+		forms = append(forms, strings.ReplaceAll(value, `'`, quote))
+	}
+	return append(forms, strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value))
 }
 
 var percent = regexp.MustCompile(`%[0-9A-F]{2}`)
