@@ -328,6 +328,14 @@ func TestEveryComposeFileIsRead(t *testing.T) {
 	}
 }
 
+func TestOverlaysComeAfterComposeYML(t *testing.T) {
+	// in the order of their names this one would come first, and lose
+	changes := tree{"compose.a.yml": "version: \"3.8\"\nservices: {app: {image: \"nginx:latest\"}}\n"}
+	if r := result(t, Run(input(t, changes)), "R004"); r.Outcome != Violated {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestJudge(t *testing.T) {
 	row := func(id string, s labels.Severity, o Outcome) Result {
 		return Result{ID: id, Rule: "rule", Severity: s, Outcome: o, Reason: "why"}

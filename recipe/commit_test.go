@@ -17,7 +17,7 @@ func TestCommit(t *testing.T) {
 	repo.branch("feature/x", one)
 	repo.write("README.md", "x")
 	three := repo.commit("work")
-	repo.ref("refs/remotes/origin/main", two)
+	repo.ref("refs/remotes/origin/main", one)
 	repo.ref("refs/remotes/origin/only-there", one)
 	repo.tag("twofold", one, false)
 	repo.ref("refs/heads/twofold", two)
@@ -27,8 +27,8 @@ func TestCommit(t *testing.T) {
 		{"head", "", three, three[:8]},
 		{"HEAD", "HEAD", three, three[:8]},
 		{"branch", "feature/x", three, three[:8]},
-		{"branch that equals origin's", "main", two, "1.1.0+1.0.0"},
-		{"origin's branch", "origin/main", two, "1.1.0+1.0.0"},
+		{"local branch before origin's", "main", two, "1.1.0+1.0.0"},
+		{"origin's branch", "origin/main", one, "1.0.1+1.0.0"},
 		{"origin's branch, short", "only-there", one, "1.0.1+1.0.0"},
 		{"annotated tag", "1.0.0+1.0.0", one, "1.0.1+1.0.0"},
 		{"lightweight tag", "9.0.0+1.0.0", one, "1.0.1+1.0.0"},

@@ -192,7 +192,7 @@ func (r *refuser) foreign(kind, name, explicit string, external bool) {
 // there at all.
 func leaves(dir, file string) string {
 	rel, err := filepath.Rel(dir, file)
-	if err != nil || !filepath.IsLocal(rel) {
+	if err != nil {
 		return "is outside the recipe"
 	}
 	root, err := os.OpenRoot(dir)

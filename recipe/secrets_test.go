@@ -15,7 +15,7 @@ func TestSecretSpecs(t *testing.T) {
 		r.write("compose.yml", sampleCompose+`  api: {external: true, name: "${STACK_NAME}_api_${SECRET_API_KEY_VERSION}"}
   fixed: {external: true, name: "${STACK_NAME}_fixed_v1"}
   theirs: {external: true, name: traefik_token_v1}
-  file: {file: notes.conf}
+  file: {file: notes.conf, name: "${STACK_NAME}_file_v1"}
 `)
 	})
 	got, err := SecretSpecs(stackOf(t, co), co.AppEnv(testDomain, nil))
