@@ -78,6 +78,8 @@ var static = []struct {
 	{name: "hook with open quote", compose: labelled(on, "backupbot.backup.pre-hook=echo 'x"), want: "hook-syntax @ app backupbot.backup.pre-hook", saved: "data:. other:."},
 	{name: "dump without restore", compose: labelled(on, "backupbot.backup.volumes.data.path=d.sql", "backupbot.backup.pre-hook=pg_dump > /data/d.sql"), want: "no-restore-hook @ volume data", saved: "data:d.sql other:."},
 	{name: "live database", compose: strings.Replace(labelled(on), "image: x", "image: 'docker.io/library/postgres:16@sha256:aaaa'", 1), want: "live-database @ volume data\nlive-database @ volume other", saved: "data:. other:."},
+	{name: "database with a dump", compose: strings.Replace(labelled(on, "backupbot.backup.pre-hook=x"), "image: x", "image: 'postgres:16'", 1), saved: "data:. other:."},
+	{name: "overlay in a comment and in force", compose: labelled(on), files: []string{"compose.x.yml", "services: {}", ".env.sample", "COMPOSE_FILE=compose.yml:compose.x.yml\n#COMPOSE_FILE=\"compose.yml:compose.x.yml\"\n"}, saved: "data:. other:."},
 	{name: "no version", compose: one("hostname: h"), want: "version-label @ stack"},
 	{name: "bad version", compose: strings.Replace(labelled(on), "1.0.0+1", "1.0+1", 1), want: "version-label @ app version", saved: "data:. other:."},
 	{name: "overlay in a comment", compose: labelled(on), files: []string{".env.sample", "COMPOSE_FILE=compose.yml\n#COMPOSE_FILE=\"$COMPOSE_FILE:compose.x.yml\"\n"}, want: "untested-overlay @ .env.sample compose.x.yml", saved: "data:. other:."},
@@ -244,6 +246,30 @@ func TestCheckAgainstOverrides(t *testing.T) {
 	base := subjectOf(t, recipeFS("compose.yml", labelled(), ".env.sample", ""), override)
 	head := subjectOf(t, recipeFS("compose.yml", bumped(labelled("backupbot.backup=${B:-false}")), ".env.sample", "B=true"), override)
 	if d := cmp.Diff([]string{"existing-apps-unsaved @ stack"}, ids(CheckAgainst(base, head), Error)); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestDroppedExcludedVolume(t *testing.T) {
+	base := subjectOf(t, recipeFS("compose.yml", labelled(on)), nil)
+	base.Excluded = map[string]string{"other": "cache"}
+	head := subjectOf(t, recipeFS("compose.yml", bumped(strings.Replace(labelled(on), ", 'other:/other'", "", 1))), nil)
+	if got := CheckAgainst(base, head); len(got) != 0 {
+		t.Errorf("a volume that nobody misses: %v", got)
+	}
+}
+
+// abra.sh's exports come with the recipe, so that an app deployed from the
+// base has those of the head after its upgrade; what a sample sets it has not.
+func TestExistingAppsEnv(t *testing.T) {
+	withName := labelled(on) + "configs: {c: {file: c, name: 'c_${C_VERSION}'}}\n"
+	base := subjectOf(t, recipeFS("compose.yml", labelled(on), ".env.sample", "KEPT=old"), nil)
+	exported := subjectOf(t, recipeFS("compose.yml", bumped(withName), ".env.sample", "KEPT=old"), map[string]string{"C_VERSION": "v1"})
+	if got := CheckAgainst(base, exported); len(got) != 0 {
+		t.Errorf("exported by abra.sh: %v", got)
+	}
+	sampled := subjectOf(t, recipeFS("compose.yml", bumped(withName), ".env.sample", "C_VERSION=v1"), nil)
+	if d := cmp.Diff([]string{"existing-apps-unsaved @ stack"}, ids(CheckAgainst(base, sampled), Error)); d != "" {
 		t.Error(d)
 	}
 }

@@ -1,3 +1,34 @@
+// Package labels reads a recipe's compose files and says what its backupbot
+// labels really make a backup tool save. It is pure: bytes in, values out.
+// Nothing of a recipe is executed, and no file is read but from the fs.FS given.
+//
+//	env, err := labels.ParseEnv(".env.sample", data)
+//	stack, notices, err := labels.Resolve(labels.Source{Dir: dir, Files: files, Env: env.Map()})
+//	plan := labels.PlanOf(stack)
+//	for _, path := range plan.Saved() { … }
+//	head := labels.Subject{Stack: stack, Plan: plan, Sample: env, Files: files, Excluded: reasons}
+//	notices = append(notices, labels.Check(head)...)
+//	notices = append(notices, labels.CheckAgainst(base, head)...)
+//	changes := labels.Diff(base, head)
+//
+// # Two dialects
+//
+// The specification has backupbot.backup=true on one service, which enables
+// the stack with all its volumes, and volumes.<v>=false, volumes.<v>.path and
+// hooks to say more. An older form, still in use, is a container path in
+// backupbot.backup.path on the service that mounts it. PlanOf reads both, and
+// plans what saves less where they differ.
+//
+// # Notices
+//
+// A Notice is an error if data can be lost, else a warning. Kinds lists all
+// ids with their advice. Three sources make them: Resolve (variables without a
+// value), Check (one version by itself) and CheckAgainst (a version against
+// its base). A volume that a service mounts is durable until the suite
+// excludes it with a reason; a label alone is no reason.
+//
+// Names, paths and texts in what this package returns come from the recipe.
+// They are not fit for a terminal or Markdown as they are.
 package labels
 
 import (
