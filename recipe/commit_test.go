@@ -73,6 +73,7 @@ func TestCommitErrors(t *testing.T) {
 		{"unknown full SHA", "0123456789012345678901234567890123456789", "object not found", ""},
 		{"tag and branch", "twofold", "is both a tag and a branch", "refs/tags/twofold"},
 		{"blob", "blob", "not a commit", ""},
+		{"short SHA of a blob", blob.String()[:10], "no branch, tag or commit", ""},
 		{"an option", "--upload-pack=x", "cannot be a ref", ""},
 		{"an expression", "HEAD~1", "cannot be a ref", ""},
 		{"a path", "HEAD:compose.yml", "cannot be a ref", ""},
