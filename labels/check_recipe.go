@@ -1,6 +1,7 @@
 package labels
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -73,9 +74,9 @@ func checkOverlays(s Subject) []Notice {
 // version is the value of the stack's version label and the service it is on.
 func (s *Stack) version() (value, service string) {
 	for _, svc := range s.Services {
-		for key, value := range svc.Labels {
+		for _, key := range slices.Sorted(maps.Keys(svc.Labels)) {
 			if strings.HasPrefix(key, "coop-cloud.") && strings.HasSuffix(key, ".version") {
-				return value, svc.Name
+				return svc.Labels[key], svc.Name
 			}
 		}
 	}
