@@ -1,6 +1,8 @@
 package runner
 
 import (
+	"bytes"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
@@ -64,6 +66,35 @@ func TestReportWithHostileText(t *testing.T) {
 				t.Errorf("line %d holds %q: %s", i, bad, line)
 			}
 		}
+	}
+}
+
+// A secret that Markdown, JSON or XML would write differently is in none of them.
+func TestRedactedResults(t *testing.T) {
+	const secret = `_p|a*s"s<\w_`
+	v := vaultOf(t, "db", secret)
+	r := fullResults(t)
+	r.Deviations = append(r.Deviations, "password is "+secret+".")
+	r.Notices[0].Where = "app DB_PASSWORD=" + secret
+	r.Images[secret] = r.Images["imap"]
+	clean, err := r.redacted(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc, page bytes.Buffer
+	if err := errors.Join(JUnit(&doc, clean), Report(&page, clean)); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{doc.String(), page.String()} {
+		if strings.Contains(text, "a*s") || strings.Contains(text, `a\*s`) {
+			t.Errorf("the secret is in:\n%s", text)
+		}
+	}
+	if n := strings.Count(page.String(), `\[redacted:db\]`); n != 3 {
+		t.Errorf("%d marks, want 3:\n%s", n, page.String())
+	}
+	if clean.Level != r.Level || len(clean.Stages) != len(r.Stages) || !strings.Contains(strings.Join(r.Deviations, ""), secret) {
+		t.Error("something else has changed")
 	}
 }
 

@@ -364,10 +364,14 @@ func (r *Run) save() error {
 	for _, leak := range r.Vault.Find(plain.String()) {
 		r.leaks.add(leak.Name, leak.Form, "results.json")
 	}
+	clean, err := r.results.redacted(r.Vault)
+	if err != nil {
+		return err
+	}
 	render := map[string]func(io.Writer) error{
-		"results.json": r.results.Encode,
-		"junit.xml":    func(w io.Writer) error { return JUnit(w, &r.results) },
-		"report.md":    func(w io.Writer) error { return Report(w, &r.results) },
+		"results.json": clean.Encode,
+		"junit.xml":    func(w io.Writer) error { return JUnit(w, clean) },
+		"report.md":    func(w io.Writer) error { return Report(w, clean) },
 	}
 	var errs []error
 	for name, write := range render {
