@@ -1,0 +1,469 @@
+package swarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+
+	"coopcloud.tech/abra-ccci/runner"
+)
+
+// A goal is what a service has to come to.
+type goal struct {
+	service string // compose name
+	id      string
+	spec    string // digest
+	task    string // digest
+	force   uint64
+	want    int // tasks; every eligible node has one if global
+	global  bool
+	job     bool // tasks have to complete
+	once    swarm.RestartPolicyCondition
+	health  bool // tasks are running only once they are healthy
+}
+
+func goalOf(name, id string, spec swarm.ServiceSpec) goal {
+	c := spec.TaskTemplate.ContainerSpec
+	g := goal{
+		service: name, id: id,
+		spec: spec.Labels[labelSpec], task: c.Labels[labelTask], force: spec.TaskTemplate.ForceUpdate,
+		want: 1, once: swarm.RestartPolicyConditionAny,
+		health: c.Healthcheck != nil && len(c.Healthcheck.Test) > 0 && c.Healthcheck.Test[0] != "NONE",
+	}
+	if p := spec.TaskTemplate.RestartPolicy; p != nil && p.Condition != "" {
+		g.once = p.Condition
+	}
+	switch m := spec.Mode; {
+	case m.Replicated != nil && m.Replicated.Replicas != nil:
+		g.want = int(*m.Replicated.Replicas)
+	case m.ReplicatedJob != nil:
+		g.job = true
+		if m.ReplicatedJob.TotalCompletions != nil {
+			g.want = int(*m.ReplicatedJob.TotalCompletions)
+		}
+	case m.Global != nil:
+		g.global = true
+	case m.GlobalJob != nil:
+		g.global, g.job = true, true
+	}
+	return g
+}
+
+// current tells whether a task runs what the goal asks for.
+func (g goal) current(t swarm.Task) bool {
+	return t.ServiceID == g.id && t.Spec.ContainerSpec != nil &&
+		t.Spec.ContainerSpec.Labels[labelTask] == g.task && t.Spec.ForceUpdate == g.force
+}
+
+// A watch is what one wait for convergence has seen so far.
+type watch struct {
+	goals   []goal
+	settle  time.Duration
+	known   map[string]bool      // tasks from before: settled long ago
+	running map[string]time.Time // when a task was first seen running, by our clock
+	dead    map[string]time.Time // when a service was first seen with nothing coming
+	stuck   map[string]time.Time // when a task was first seen unplaceable
+}
+
+func newWatch(goals []goal, before []swarm.Task, settle time.Duration) *watch {
+	w := &watch{goals: goals, settle: settle, known: map[string]bool{},
+		running: map[string]time.Time{}, dead: map[string]time.Time{}, stuck: map[string]time.Time{}}
+	for _, t := range before {
+		w.known[t.ID] = true
+	}
+	return w
+}
+
+const (
+	// lull is how long a service may have no task on its way: between the
+	// death of one and the birth of the next Swarm needs milliseconds.
+	lull = 3 * time.Second
+	// patience is how long a task may wait for a place: a port or memory that
+	// an old task is about to give back.
+	patience = 20 * time.Second
+)
+
+// A standing is how far one service is.
+type standing struct {
+	done bool
+	text string        // what is waited for
+	soon time.Duration // when it may be otherwise without an event
+	err  *failure
+}
+
+// A failure ends the wait.
+type failure struct {
+	service string
+	reason  string
+	task    *swarm.Task // whose logs tell more; may be nil
+	infra   bool
+	back    bool // rolled back
+}
+
+// converge waits until every goal is reached and nothing else of the stack
+// runs. It fails early if one can't be reached any more.
+func (a *App) converge(ctx context.Context, goals []goal, before []swarm.Task, timeout time.Duration) error {
+	w := newWatch(goals, before, a.Settle)
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var last []standing
+	var tasks []swarm.Task
+	err := a.bus.until(limited, func() (bool, time.Duration, error) {
+		services, err := a.services(limited)
+		if err != nil {
+			return false, 0, err
+		}
+		if tasks, err = a.tasks(limited); err != nil {
+			return false, 0, err
+		}
+		last = w.look(services, tasks, time.Now())
+		done, soon, err := a.progress(ctx, last)
+		if done {
+			done = a.reallyRun(limited, w, tasks)
+		}
+		return done, soon, err
+	})
+	if failed := new(hopeless); errors.As(err, &failed) {
+		return a.deployError(ctx, failed.failure)
+	}
+	if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return a.deployError(ctx, w.overdue(last, tasks, timeout))
+}
+
+// reallyRun asks the engine itself about the containers of new tasks: Swarm
+// hears of a death a little later.
+func (a *App) reallyRun(ctx context.Context, w *watch, tasks []swarm.Task) bool {
+	for _, t := range tasks {
+		if w.known[t.ID] || !wantedAlive(t) || t.Status.State != swarm.TaskStateRunning || t.Status.ContainerStatus == nil {
+			continue
+		}
+		if a.ended(ctx, t.Status.ContainerStatus.ContainerID) && a.elsewhere(ctx, t) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// hopeless carries a failure through the bus.
+type hopeless struct{ *failure }
+
+func (h *hopeless) Error() string { return h.reason }
+
+// progress sums up standings, and says what is waited for.
+func (a *App) progress(ctx context.Context, all []standing) (bool, time.Duration, error) {
+	var waits []string
+	var soon time.Duration
+	for _, s := range all {
+		if s.err != nil {
+			return false, 0, &hopeless{s.err}
+		}
+		if s.done {
+			continue
+		}
+		waits = append(waits, s.text)
+		if s.soon > 0 && (soon == 0 || s.soon < soon) {
+			soon = s.soon
+		}
+	}
+	if len(waits) == 0 {
+		return true, 0, nil
+	}
+	runner.Waiting(ctx, strings.Join(waits, ", "))
+	return false, soon, nil
+}
+
+// look judges every goal, and what is left of other services.
+func (w *watch) look(services map[string]swarm.Service, tasks []swarm.Task, now time.Time) []standing {
+	var out []standing
+	wanted := map[string]bool{}
+	for _, s := range services {
+		wanted[s.ID] = true
+	}
+	for _, g := range w.goals {
+		svc, ok := services[g.service]
+		if !ok || svc.ID != g.id {
+			out = append(out, standing{err: &failure{service: g.service, reason: "the service was removed by somebody else", infra: true}})
+			continue
+		}
+		out = append(out, w.judge(g, svc, ofService(tasks, g.id), now))
+	}
+	for _, t := range tasks {
+		if !wanted[t.ServiceID] && alive(t) {
+			out = append(out, standing{text: "a removed service to stop"})
+			break
+		}
+	}
+	return out
+}
+
+// judge says how far a service is; tasks are its own, newest first.
+func (w *watch) judge(g goal, svc swarm.Service, tasks []swarm.Task, now time.Time) standing {
+	if f := updateFailed(g, svc, tasks); f != nil {
+		return standing{err: f}
+	}
+	if f := w.unplaceable(g, tasks, now); f != nil {
+		return standing{err: f}
+	}
+	ready, complete, old, coming := 0, 0, 0, 0
+	var soon time.Duration
+	for _, t := range tasks {
+		switch {
+		case !g.current(t) || !wantedAlive(t) && !terminal(t):
+			if alive(t) {
+				old++
+			}
+		case t.Status.State == swarm.TaskStateComplete && g.completes():
+			complete++
+		case terminal(t):
+		case t.Status.State == swarm.TaskStateRunning:
+			if wait := w.unsettled(g, t, tasks, now); wait > 0 {
+				coming++
+				soon = wait
+			} else {
+				ready++
+			}
+		default:
+			coming++
+		}
+	}
+	if g.job {
+		ready = 0
+	}
+	want := g.want
+	if g.global && ready+complete+coming > want {
+		want = ready + complete + coming
+	}
+	updating := svc.UpdateStatus != nil && (svc.UpdateStatus.State == swarm.UpdateStateUpdating || svc.UpdateStatus.State == swarm.UpdateStateRollbackStarted)
+	if min(complete, want)+ready >= want && old == 0 && coming == 0 && !updating {
+		return standing{done: true}
+	}
+	if f := w.nothingComing(g, ready+complete, coming, old, updating, tasks, now); f != nil {
+		return standing{err: f}
+	}
+	return standing{text: waitingFor(g, ready+complete, want, old, updating, tasks), soon: soon}
+}
+
+// completes tells whether a task that ended well is done for good.
+func (g goal) completes() bool { return g.job || g.once != swarm.RestartPolicyConditionAny }
+
+func wantedAlive(t swarm.Task) bool {
+	switch t.DesiredState {
+	case swarm.TaskStateShutdown, swarm.TaskStateRemove, swarm.TaskStateOrphaned:
+		return false
+	}
+	return true
+}
+
+func terminal(t swarm.Task) bool {
+	switch t.Status.State {
+	case swarm.TaskStateComplete, swarm.TaskStateShutdown, swarm.TaskStateFailed, swarm.TaskStateRejected,
+		swarm.TaskStateRemove, swarm.TaskStateOrphaned:
+		return true
+	}
+	return false
+}
+
+// alive tells whether a task's container may be there and running.
+func alive(t swarm.Task) bool {
+	return !terminal(t) && (wantedAlive(t) || t.Status.State == swarm.TaskStateRunning || t.Status.State == swarm.TaskStateStarting)
+}
+
+// unsettled is how long a running task still has to prove that it stays up. A
+// healthcheck proves it without waiting.
+func (w *watch) unsettled(g goal, t swarm.Task, tasks []swarm.Task, now time.Time) time.Duration {
+	if w.known[t.ID] || g.health {
+		return 0
+	}
+	since, ok := w.running[t.ID]
+	if !ok {
+		since = now
+		w.running[t.ID] = now
+	}
+	need := w.settle
+	if slices.ContainsFunc(tasks, func(o swarm.Task) bool { return !w.known[o.ID] && died(o) }) {
+		need *= 5
+	}
+	return max(0, need-now.Sub(since))
+}
+
+// died tells a task that ended by itself from one that was told to stop.
+func died(t swarm.Task) bool {
+	return t.Status.State == swarm.TaskStateFailed || t.Status.State == swarm.TaskStateRejected ||
+		t.Status.State == swarm.TaskStateComplete
+}
+
+// updateFailed reads what Swarm says of the update in flight.
+func updateFailed(g goal, svc swarm.Service, tasks []swarm.Task) *failure {
+	f := &failure{service: g.service, task: newest(tasks, failedTask)}
+	if svc.Spec.Labels[labelSpec] != g.spec {
+		f.back = true // the service has its former spec again
+	}
+	if svc.UpdateStatus == nil {
+		if f.back {
+			f.reason = "somebody else changed the service"
+			f.infra = true
+			return f
+		}
+		return nil
+	}
+	switch svc.UpdateStatus.State {
+	case swarm.UpdateStatePaused:
+		f.back = f.back || slices.ContainsFunc(tasks, func(t swarm.Task) bool { return alive(t) && !g.current(t) })
+		f.reason = "update paused"
+	case swarm.UpdateStateRollbackPaused:
+		f.back, f.reason = true, "rollback paused"
+	case swarm.UpdateStateRollbackCompleted:
+		f.back, f.reason = true, "rolled back"
+	default:
+		return nil // also rollback_started: it is on its way to one of the above
+	}
+	if svc.UpdateStatus.Message != "" {
+		f.reason += " (" + svc.UpdateStatus.Message + ")"
+	}
+	return f
+}
+
+// unplaceable fails for what no waiting mends: Swarm or the engine can't run a
+// task, whatever is in its image.
+func (w *watch) unplaceable(g goal, tasks []swarm.Task, now time.Time) *failure {
+	if len(tasks) == 0 {
+		return nil
+	}
+	t := tasks[0]
+	if !g.current(t) {
+		return nil
+	}
+	if died(t) && machineFault(t.Status.Err) {
+		return &failure{service: g.service, reason: t.Status.Err, infra: true, task: &t}
+	}
+	if t.Status.State != swarm.TaskStatePending || t.Status.Err == "" {
+		return nil
+	}
+	since, ok := w.stuck[t.ID]
+	if !ok {
+		w.stuck[t.ID] = now
+		return nil
+	}
+	if now.Sub(since) < patience {
+		return nil
+	}
+	return &failure{service: g.service, reason: "task has no place: " + t.Status.Err, infra: true}
+}
+
+// machineFault tells errors of the engine from those of a program: they are
+// all that Docker gives.
+func machineFault(text string) bool {
+	text = strings.ToLower(text)
+	for _, s := range []string{
+		"no such image", "no space left on device", "port is already allocated", "address already in use",
+		"no suitable node", "non-overlapping", "could not find an available", "cannot allocate memory",
+		"disk quota exceeded", "too many open files", "read-only file system", "error creating overlay mount",
+		"network sandbox", "cannot connect to the docker daemon", "no such network",
+	} {
+		if strings.Contains(text, s) && !strings.Contains(text, "non-zero exit") {
+			return true
+		}
+	}
+	return false
+}
+
+// nothingComing fails once Swarm has given up on a service: fewer tasks than
+// wanted, and none on its way, for longer than it needs to make one.
+func (w *watch) nothingComing(g goal, ready, coming, old int, updating bool, tasks []swarm.Task, now time.Time) *failure {
+	last := newest(tasks, failedTask)
+	if coming > 0 || old > 0 || updating || ready >= g.want || last == nil || !g.current(*last) {
+		delete(w.dead, g.id)
+		return nil
+	}
+	since, ok := w.dead[g.id]
+	if !ok {
+		w.dead[g.id] = now
+		return nil
+	}
+	if now.Sub(since) < lull {
+		return nil
+	}
+	return &failure{service: g.service, reason: "task failed and is not started again", task: last}
+}
+
+func failedTask(t swarm.Task) bool {
+	return t.Status.State == swarm.TaskStateFailed || t.Status.State == swarm.TaskStateRejected
+}
+
+func newest(tasks []swarm.Task, is func(swarm.Task) bool) *swarm.Task {
+	for i := range tasks {
+		if is(tasks[i]) {
+			return &tasks[i]
+		}
+	}
+	return nil
+}
+
+// waitingFor puts a standing into words.
+func waitingFor(g goal, ready, want, old int, updating bool, tasks []swarm.Task) string {
+	text := fmt.Sprintf("%s %d/%d", g.service, ready, want)
+	for _, t := range tasks {
+		if g.current(t) && !terminal(t) && t.Status.State != swarm.TaskStateRunning {
+			text += " " + string(t.Status.State)
+			if t.Status.State == swarm.TaskStateStarting && g.health {
+				text += " (until healthy)"
+			}
+			break
+		}
+	}
+	switch {
+	case old > 0:
+		text += ", old task stopping"
+	case updating && ready >= want:
+		text += ", update being monitored"
+	}
+	return text
+}
+
+// overdue makes the failure of a wait that ended with its time.
+func (w *watch) overdue(all []standing, tasks []swarm.Task, timeout time.Duration) *failure {
+	for i, s := range all {
+		if s.done || i >= len(w.goals) {
+			continue
+		}
+		f := &failure{service: w.goals[i].service, reason: fmt.Sprintf("not converged after %s: %s", timeout, s.text)}
+		if own := ofService(tasks, w.goals[i].id); len(own) > 0 {
+			f.task, f.infra = w.blame(own)
+		}
+		return f
+	}
+	return &failure{reason: fmt.Sprintf("not converged after %s: a removed service has not stopped", timeout), infra: true}
+}
+
+// blame picks the task that explains a wait without end: the last that failed
+// since it began, else the newest. One that never got as far as running
+// anything of the recipe's is the machine's fault.
+func (w *watch) blame(own []swarm.Task) (*swarm.Task, bool) {
+	if t := newest(own, func(t swarm.Task) bool { return failedTask(t) && !w.known[t.ID] }); t != nil {
+		return t, machineFault(t.Status.Err)
+	}
+	switch own[0].Status.State {
+	case swarm.TaskStateRunning, swarm.TaskStateStarting:
+		return &own[0], false
+	}
+	return &own[0], !terminal(own[0])
+}
+
+// ofService are a service's tasks, newest first.
+func ofService(tasks []swarm.Task, id string) []swarm.Task {
+	var own []swarm.Task
+	for _, t := range tasks {
+		if t.ServiceID == id {
+			own = append(own, t)
+		}
+	}
+	slices.SortFunc(own, func(x, y swarm.Task) int { return y.CreatedAt.Compare(x.CreatedAt) })
+	return own
+}
