@@ -164,8 +164,8 @@ func New(o Options) (*App, error) {
 // not undeploy.
 func (a *App) Close(ctx context.Context) error {
 	err := a.dropHelpers(ctx)
-	a.bus.close()
 	a.logs.cancel()
+	a.bus.close()
 	return err
 }
 

@@ -94,7 +94,6 @@ const deathTime = 3 * time.Second
 
 // begin waits for a current task and creates the exec in its container.
 func (a *App) begin(ctx context.Context, service string, p *process) (id string, err error) {
-	why := ErrNoTask
 	err = a.bus.until(ctx, func() (bool, time.Duration, error) {
 		t, err := a.current(ctx, service)
 		if errors.Is(err, ErrNoTask) {
@@ -112,7 +111,7 @@ func (a *App) begin(ctx context.Context, service string, p *process) (id string,
 		return err == nil, 0, fault(ctx, "create exec", err)
 	})
 	if err != nil && ctx.Err() != nil {
-		err = fmt.Errorf("%w: %w", why, ctx.Err())
+		err = fmt.Errorf("%w: %w", ErrNoTask, ctx.Err())
 	}
 	return id, err
 }
