@@ -141,7 +141,7 @@ func stageStatus(tests []Test) (Status, string) {
 	reason, reasonStatus := "", Pass
 	for _, t := range tests {
 		parts = append(parts, t.Status)
-		if worse(t.Status, reasonStatus) {
+		if worse(t.Status, reasonStatus) || (t.Status == Skip && reason == "") {
 			reason, reasonStatus = t.Name+": "+t.Reason, t.Status
 		}
 	}

@@ -88,9 +88,6 @@ func New(c Config) (*Run, error) {
 		Stages: []Stage{}, Coverage: []Coverage{}, Notices: []labels.Notice{}, Snapshots: []Snapshot{}, Deviations: []string{},
 		Flags: Flags{CleanTeardown: Unver, NoSecretLeak: Unver}, Lint: LintRecord{Tool: "abra-ccci", Rules: []lint.Result{}},
 	}
-	if c.Base != nil {
-		r.results.UpgradeFrom = c.Base.Commit.Version
-	}
 	if err := recipe.CheckOverrides(c.Suite.Deploy.Env); err != nil {
 		return nil, c.Suite.wrong("deploy.env", err.Error(), "")
 	}
@@ -99,6 +96,7 @@ func New(c Config) (*Run, error) {
 		return nil, err
 	}
 	r.headPlan = labels.PlanOf(head.Stack)
+	r.results.Version = version(c.Head, head.Stack)
 	if err := r.Suite.Bind(head.Stack, r.known(head.Stack)); err != nil {
 		return nil, err
 	}
@@ -108,6 +106,20 @@ func New(c Config) (*Run, error) {
 	r.exercise(head.Stack)
 	r.inspect(head.Stack)
 	return r, nil
+}
+
+// version is what a checkout calls itself: its release tag, else the version
+// label, which a pull request bumps before there is a tag.
+func version(c *recipe.Checkout, stack *labels.Stack) string {
+	if c.Commit.Release() {
+		return c.Commit.Version
+	}
+	for _, s := range stack.Services {
+		if v := s.Labels["coop-cloud."+stack.Name+".version"]; v != "" {
+			return v
+		}
+	}
+	return c.Commit.Version
 }
 
 // appEnv is the app's env for a checkout: its own .env.sample under the suite's values.
@@ -207,10 +219,12 @@ func (r *Run) inspect(head *labels.Stack) {
 	if r.Base == nil {
 		return
 	}
+	r.results.UpgradeFrom = r.Base.Commit.Version
 	stack, _, err := r.Base.Stack(r.appEnv(r.Base))
 	if err != nil {
 		return // told when it is deployed
 	}
+	r.results.UpgradeFrom = version(r.Base, stack)
 	r.basePlan = labels.PlanOf(stack)
 	r.notice(labels.CheckAgainst(labels.Subject{Stack: stack, Plan: r.basePlan, Sample: r.Base.Sample, Files: r.Base.Files(), Excluded: excluded}, subject)...)
 }

@@ -157,7 +157,7 @@ func decodeError(source string, err error) error {
 		line, _ := first.Position()
 		key := first.Key()
 		last := key[len(key)-1]
-		return &SuiteError{File: source, Line: line, Msg: fmt.Sprintf("unknown key %q", strings.Join(key, ".")),
+		return &SuiteError{File: source, Line: line, Msg: fmt.Sprintf("unknown key %q", last),
 			Tip: fmt.Sprintf("the nearest known key is %q", nearest(last, suiteKeys))}
 	}
 	var decode *toml.DecodeError

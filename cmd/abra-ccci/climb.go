@@ -135,10 +135,16 @@ func (c *climb) admit(side *recipe.Checkout) error {
 
 // run finds an engine and climbs.
 func (c *climb) run(ctx context.Context) (_ *runner.Results, err error) {
-	defer func() { err = errors.Join(err, c.folder.Close()) }()
+	climbing := false
+	defer func() {
+		if !climbing { // then there is no record to keep
+			err = errors.Join(err, os.RemoveAll(c.folder.Path))
+		}
+		err = errors.Join(err, c.folder.Close())
+	}()
 	site, err := openSite(ctx, c.e, c.o.engine)
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(c.folder.Path))
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, site.close()) }()
 	reapDead(ctx, c.e, site, c.hostID, c.locks())
@@ -174,6 +180,7 @@ func (c *climb) run(ctx context.Context) (_ *runner.Results, err error) {
 			return nil, err
 		}
 	}
+	climbing = true
 	return run.Climb(ctx)
 }
 

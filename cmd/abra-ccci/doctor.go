@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -130,13 +129,4 @@ func examineDisk(dir string) checkup {
 		c.bad, c.mend = true, "docker system df"
 	}
 	return c
-}
-
-// hintOf is the hint that an error carries, if any.
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
 }

@@ -44,9 +44,9 @@ func report(ctx context.Context, e *env, err error) int {
 		fmt.Fprintln(e.stderr, "abra-ccci: interrupted")
 		return exitInterrupted
 	}
-	fmt.Fprintf(e.stderr, "abra-ccci: error: %s\n", printableLines(err.Error()))
-	if h := (interface{ Hint() string })(nil); errors.As(err, &h) && h.Hint() != "" {
-		fmt.Fprintf(e.stderr, "abra-ccci: hint: %s\n", printableLines(h.Hint()))
+	fmt.Fprintf(e.stderr, "abra-ccci: error: %s\n", runner.PrintableLines(err.Error()))
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintf(e.stderr, "abra-ccci: hint: %s\n", runner.PrintableLines(hint))
 	}
 	if c := (interface{ ExitCode() int })(nil); errors.As(err, &c) {
 		return c.ExitCode()
@@ -57,14 +57,19 @@ func report(ctx context.Context, e *env, err error) int {
 	return exitUnknown
 }
 
-// printableLines makes every line of a message safe for a terminal.
-func printableLines(s string) string {
-	lines := strings.Split(s, "\n")
-	for i := range lines {
-		lines[i] = runner.Printable(lines[i])
+// hintOf is what an error says to type next; empty if it says nothing.
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
 	}
-	return strings.Join(lines, "\n")
+	var infra *runner.InfraError
+	if errors.As(err, &infra) {
+		return infra.Hint
+	}
+	return ""
 }
+
 
 // unknownCommand tells cobra's own complaints, which have no type, from the rest.
 func unknownCommand(err error) bool {

@@ -1,0 +1,520 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+	dockerswarm "github.com/docker/docker/api/types/swarm"
+	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/docker/client"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"coopcloud.tech/abra-ccci/examples"
+	"coopcloud.tech/abra-ccci/runner"
+	"coopcloud.tech/abra-ccci/runner/swarm"
+)
+
+// The tests in this file climb the real ladder with the real tool as its own
+// process: a Docker Swarm at DOCKER_HOST, restic, and the images that
+// scripts/images builds.
+
+// tool is this program, built static as make does.
+var tool = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "abra-ccci-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "abra-ccci")
+	build := exec.Command("go", "build", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := tool(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// A bench is a place of its own to run the tool in: recipes, suites, state.
+type bench struct {
+	t    *testing.T
+	dir  string
+	abra string
+	env  []string
+}
+
+func newBench(t *testing.T, recipes ...string) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	b := &bench{t: t, dir: dir, abra: filepath.Join(dir, "abra")}
+	for _, name := range recipes {
+		if err := examples.Build(name, filepath.Join(b.abra, "recipes", name)); err != nil {
+			t.Fatal(err)
+		}
+		suite, err := examples.Suite(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.suite(name, string(suite))
+	}
+	restic := os.Getenv("CCCI_RESTIC")
+	if restic == "" {
+		restic, _ = filepath.Abs("../../build/restic")
+	}
+	b.env = append(os.Environ(), "ABRA_DIR="+b.abra, "XDG_STATE_HOME="+filepath.Join(dir, "state"), "CCCI_RESTIC="+restic, "TERM=dumb", "LC_ALL=C")
+	return b
+}
+
+// suite replaces a recipe's suite.
+func (b *bench) suite(name, text string) {
+	b.t.Helper()
+	dir := filepath.Join(b.abra, "ccci", "suites", name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "suite.toml"), []byte(text), 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// edit replaces text in a recipe's suite; the text must be there.
+func (b *bench) edit(name, old, new string) {
+	b.t.Helper()
+	path := filepath.Join(b.abra, "ccci", "suites", name, "suite.toml")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if !strings.Contains(string(data), old) {
+		b.t.Fatalf("%s has no %q", path, old)
+	}
+	b.suite(name, strings.ReplaceAll(string(data), old, new))
+}
+
+// start runs the tool and returns its command, with its output in two buffers.
+func (b *bench) command(args ...string) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
+	b.t.Helper()
+	path, err := tool()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
+	cmd = exec.Command(path, args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.Dir = b.env, stdout, stderr, b.dir
+	return cmd, stdout, stderr
+}
+
+// run runs the tool to its end and returns its exit status.
+func (b *bench) run(args ...string) (code int, stdout, stderr string) {
+	b.t.Helper()
+	cmd, out, errs := b.command(args...)
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		b.t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// climb runs one whole test and returns its record, which must keep to the
+// schema; nothing of the run may be left on the engine, and no secret in its folder.
+func (b *bench) climb(args ...string) (*runner.Results, int) {
+	b.t.Helper()
+	id := strings.ToLower(strings.ReplaceAll(filepath.Base(b.t.Name()), "_", "-")) + "-" + fmt.Sprint(time.Now().UnixNano()%1e6)
+	code, _, stderr := b.run(append([]string{"test", "--runs-dir", filepath.Join(b.dir, "runs"), "--run-id", id}, args...)...)
+	b.t.Logf("exit %d\n%s", code, stderr)
+	r := b.results(id)
+	b.nothingLeft(id)
+	return r, code
+}
+
+// results reads a run's record as any other reader would.
+func (b *bench) results(id string) *runner.Results {
+	b.t.Helper()
+	data, err := os.ReadFile(filepath.Join(b.dir, "runs", id, "results.json"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	schema, err := jsonschema.NewCompiler().Compile("../../docs/results.schema.json")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := schema.Validate(value); err != nil {
+		b.t.Errorf("results.json does not keep to its schema: %v", err)
+	}
+	r, err := runner.ReadResults(data)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return r
+}
+
+// engine is a client for the engine in use.
+func engine(t *testing.T) *client.Client {
+	t.Helper()
+	c, _, err := swarm.Connect(t.Context(), os.Getenv)
+	if err != nil {
+		t.Fatalf("%v\nthe tests need an engine that is a swarm manager: make test brings one", err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// nothingLeft asks the engine for anything that carries the run's label.
+func (b *bench) nothingLeft(id string) {
+	b.t.Helper()
+	if left := ofRun(b.t, engine(b.t), id); len(left) > 0 {
+		b.t.Errorf("run %s left %v", id, left)
+	}
+}
+
+// ofRun lists what carries a run's label, asked of Docker itself and not of our own code.
+func ofRun(t *testing.T, c *client.Client, id string) []string {
+	t.Helper()
+	ctx := context.Background()
+	f := filters.NewArgs(filters.Arg("label", "ccci.run="+id))
+	var left []string
+	note := func(kind string, n int, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 {
+			left = append(left, fmt.Sprintf("%d %s", n, kind))
+		}
+	}
+	services, err := c.ServiceList(ctx, dockerswarm.ServiceListOptions{Filters: f})
+	note("services", len(services), err)
+	containers, err := c.ContainerList(ctx, container.ListOptions{All: true, Filters: f})
+	note("containers", len(containers), err)
+	networks, err := c.NetworkList(ctx, network.ListOptions{Filters: f})
+	note("networks", len(networks), err)
+	volumes, err := c.VolumeList(ctx, volume.ListOptions{Filters: f})
+	note("volumes", len(volumes.Volumes), err)
+	secrets, err := c.SecretList(ctx, dockerswarm.SecretListOptions{Filters: f})
+	note("secrets", len(secrets), err)
+	configs, err := c.ConfigList(ctx, dockerswarm.ConfigListOptions{Filters: f})
+	note("configs", len(configs), err)
+	return left
+}
+
+// testOf is the status and reason of one test of a record.
+func testOf(t *testing.T, r *runner.Results, name string) (runner.Status, string) {
+	t.Helper()
+	for _, s := range r.Stages {
+		for _, test := range s.Tests {
+			if test.Name == name {
+				return test.Status, test.Reason
+			}
+		}
+	}
+	t.Fatalf("no test %s in the record; stages: %s", name, summary(r))
+	return "", ""
+}
+
+// summary is what went wrong in a record, for a failing test's output.
+func summary(r *runner.Results) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "level %d: %s\n", r.Level, r.LevelReason)
+	for _, s := range r.Stages {
+		fmt.Fprintf(&b, "%s %s %s\n", s.Name, s.Status, s.Reason)
+		for _, test := range s.Tests {
+			if test.Status != runner.Pass {
+				fmt.Fprintf(&b, "  %s %s %s\n", test.Name, test.Status, test.Reason)
+			}
+		}
+	}
+	return b.String()
+}
+
+func wantStatus(t *testing.T, r *runner.Results, name string, want runner.Status, reason string) {
+	t.Helper()
+	if got, why := testOf(t, r, name); got != want || !strings.Contains(why, reason) {
+		t.Errorf("%s: %s (%s), want %s (… %s …)\n%s", name, got, why, want, reason, summary(r))
+	}
+}
+
+// proofs maps each saved path to its proof.
+func proofs(r *runner.Results) map[string]runner.Proof {
+	out := map[string]runner.Proof{}
+	for _, c := range r.Coverage {
+		if c.Saved {
+			out[c.Service+":"+c.Mount] = c.Proof
+		}
+	}
+	return out
+}
+
+func TestNotesClimbsToTheTop(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "notes")
+	const secret = "kFq8-known-to-the-test-27xZ"
+	b.edit("notes", "[deploy]\n", "[deploy]\nsecrets = { write_token = \""+secret+"\" }\n")
+	r, code := b.climb("notes")
+	if code != exitPass || r.Level != 5 {
+		t.Errorf("exit %d, level %d\n%s", code, r.Level, summary(r))
+	}
+	if r.Version != "1.1.0+1.1.0" || r.UpgradeFrom != "1.0.0+1.0.0" {
+		t.Errorf("version %q, upgraded from %q", r.Version, r.UpgradeFrom)
+	}
+	if got := proofs(r)["app:/data"]; got != runner.ProofApp {
+		t.Errorf("app:/data has proof %q", got)
+	}
+	if r.Flags.CleanTeardown != runner.Pass || r.Flags.NoSecretLeak != runner.Pass {
+		t.Errorf("flags %+v", r.Flags)
+	}
+	if len(r.Snapshots) != 2 || r.Drill.Bytes == 0 || r.Drill.Seconds == 0 {
+		t.Errorf("snapshots %v, drill %v", r.Snapshots, r.Drill)
+	}
+	noValueIn(t, filepath.Join(b.dir, "runs"), secret)
+	noValueIn(t, filepath.Join(b.dir, "state"), secret)
+}
+
+// noValueIn searches every file of a folder for a secret's value.
+func noValueIn(t *testing.T, dir, value string) {
+	t.Helper()
+	files := 0
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		files++
+		data, err := os.ReadFile(path)
+		if bytes.Contains(data, []byte(value)) {
+			t.Errorf("%s holds a secret's value", path)
+		}
+		return err
+	})
+	if err != nil || files == 0 && strings.HasSuffix(dir, "runs") {
+		t.Errorf("%s: %d files searched: %v", dir, files, err)
+	}
+}
+
+// A secret that stands in a service's label is seen, and the run fails.
+func TestSecretLeakIsSeen(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "notes")
+	b.edit("notes", "[deploy]\n", "[deploy]\nsecrets = { write_token = \"leaked-into-a-label\" }\nenv = { LETS_ENCRYPT_ENV = \"leaked-into-a-label\" }\n")
+	r, code := b.climb("notes", "--rungs", "install")
+	wantStatus(t, r, "no_secret_leak", runner.Fail, "write_token")
+	if code != exitFail || r.Flags.NoSecretLeak != runner.Fail {
+		t.Errorf("exit %d, flags %+v", code, r.Flags)
+	}
+	noValueIn(t, filepath.Join(b.dir, "runs"), "leaked-into-a-label")
+}
+
+func TestMailuMainIsLevelFour(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "mailu")
+	r, code := b.climb("mailu", "--ref", "main")
+	if code != exitPass || r.Level != 4 {
+		t.Errorf("exit %d, level %d\n%s", code, r.Level, summary(r))
+	}
+	if r.Rungs[runner.RungBackupRestore] != runner.Skip || !strings.Contains(r.Skips.Intentional[runner.RungBackupRestore], "backupbot.backup=true") {
+		t.Errorf("backup_restore is %s: %v", r.Rungs[runner.RungBackupRestore], r.Skips)
+	}
+	if r.Rungs[runner.RungUpgrade] != runner.Pass || r.UpgradeFrom != "3.0.0+2024.06.50" {
+		t.Errorf("upgrade from %q is %s", r.UpgradeFrom, r.Rungs[runner.RungUpgrade])
+	}
+}
+
+func TestMailuLabelledIsLevelFive(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "mailu")
+	r, code := b.climb("mailu", "--ref", "add-backupbot-labels")
+	if code != exitPass || r.Level != 5 {
+		t.Errorf("exit %d, level %d\n%s", code, r.Level, summary(r))
+	}
+	for _, path := range []string{"admin:/data", "imap:/mail"} {
+		if got := proofs(r)[path]; got != runner.ProofApp {
+			t.Errorf("%s has proof %q", path, got)
+		}
+	}
+	for _, c := range r.Coverage {
+		if c.Volume == "imap" && !slices.Equal(c.Probes, []string{"mail_message"}) {
+			t.Errorf("imap:/mail is proven by %v", c.Probes)
+		}
+	}
+	if r.Version != "3.0.2+2024.06.52" || r.UpgradeFrom != "3.0.1+2024.06.52" {
+		t.Errorf("version %q, upgraded from %q", r.Version, r.UpgradeFrom)
+	}
+}
+
+// The seed review's first act: the suite knows the account alone, so nothing
+// would be noticed if the mail were lost. Claiming otherwise changes nothing.
+func TestShallowSuiteProvesNoMail(t *testing.T) {
+	t.Parallel()
+	for _, covers := range []string{`["admin:/data"]`, `["admin:/data", "imap:/mail"]`, `["imap:/mail", "admin:/data"]`} {
+		t.Run(covers, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, "mailu")
+			b.dropProbe("mailu", "mail_message")
+			b.edit("mailu", `covers = ["admin:/data"]`, "covers = "+covers)
+			r, code := b.climb("mailu", "--ref", "add-backupbot-labels", "--rungs", "install,backup_restore")
+			if code != exitUnknown || r.Rungs[runner.RungBackupRestore] != runner.Unver {
+				t.Errorf("exit %d, backup_restore %s\n%s", code, r.Rungs[runner.RungBackupRestore], summary(r))
+			}
+			if p := proofs(r); p["imap:/mail"] != runner.ProofFile || p["admin:/data"] != runner.ProofApp {
+				t.Errorf("proofs %v", p)
+			}
+			wantStatus(t, r, "drill_proves_imap_mail", runner.Unver, "imap:/mail has proof file only")
+		})
+	}
+}
+
+// dropProbe removes one probe from a suite.
+func (b *bench) dropProbe(name, probe string) {
+	b.t.Helper()
+	path := filepath.Join(b.abra, "ccci", "suites", name, "suite.toml")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	parts := strings.Split(string(data), "[[")
+	kept := slices.DeleteFunc(slices.Clone(parts), func(p string) bool { return strings.HasPrefix(p, "probe]]\nname   = \""+probe+"\"") })
+	if len(kept) != len(parts)-1 {
+		b.t.Fatalf("no probe %q in %s", probe, path)
+	}
+	b.suite(name, strings.Join(kept, "[["))
+}
+
+// The seed review's second act: the wipe removes a path that Mailu does not
+// use. It ends well and removes nothing.
+func TestWipeOfAPathThatDoesNotExist(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "mailu")
+	b.edit("mailu", `"/mail/m${TOKEN}@${DOMAIN}"`, `"/mail/${DOMAIN}/m${TOKEN}"`)
+	r, code := b.climb("mailu", "--ref", "add-backupbot-labels", "--rungs", "install,backup_restore")
+	wantStatus(t, r, "wipe_removes_mail_message", runner.Fail, "the wipe removed nothing")
+	wantStatus(t, r, "restore_returns_mail_message", runner.Unver, "blocked by wipe_removes_mail_message")
+	if code != exitFail || r.Rungs[runner.RungBackupRestore] != runner.Fail {
+		t.Errorf("exit %d, backup_restore %s", code, r.Rungs[runner.RungBackupRestore])
+	}
+}
+
+// Without a suite everything still runs, and proves files alone.
+func TestNoSuite(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "notes")
+	if err := os.RemoveAll(filepath.Join(b.abra, "ccci")); err != nil {
+		t.Fatal(err)
+	}
+	r, code := b.climb("notes")
+	if code != exitUnknown || r.Rungs[runner.RungBackupRestore] != runner.Unver || r.Rungs[runner.RungInstall] != runner.Pass {
+		t.Errorf("exit %d\n%s", code, summary(r))
+	}
+	if got := proofs(r)["app:/data"]; got != runner.ProofFile {
+		t.Errorf("app:/data has proof %q", got)
+	}
+}
+
+// An interrupt ends the run, tears down, and leaves a whole record.
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "notes")
+	cmd, _, stderr := b.command("test", "notes", "--runs-dir", filepath.Join(b.dir, "runs"), "--run-id", "interrupted")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return slices.ContainsFunc(ofRun(t, engine(t), "interrupted"), isServices) })
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+		t.Errorf("exit %d\n%s", code, stderr)
+	}
+	b.nothingLeft("interrupted")
+	r := b.results("interrupted")
+	if !r.Interrupted || r.Level != 0 || r.Flags.CleanTeardown != runner.Pass {
+		t.Errorf("interrupted %v, flags %+v\n%s", r.Interrupted, r.Flags, summary(r))
+	}
+}
+
+func isServices(s string) bool { return strings.HasSuffix(s, "services") }
+
+// waitFor waits for a condition on the engine, for a minute at most.
+func waitFor(t *testing.T, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(time.Minute); !done(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatal("the condition did not come about")
+		}
+	}
+}
+
+// What a killed run leaves is removed by reap, and nothing of a live run is.
+func TestReap(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "notes")
+	c := engine(t)
+	cmd, _, _ := b.command("test", "notes", "--runs-dir", filepath.Join(b.dir, "runs"), "--run-id", "killed")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return slices.ContainsFunc(ofRun(t, c, "killed"), isServices) })
+	if code, stdout, _ := b.run("reap"); code != exitPass || !strings.Contains(stdout, "nothing to remove") {
+		t.Errorf("reap beside a live run: exit %d, %q", code, stdout)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if len(ofRun(t, c, "killed")) == 0 {
+		t.Fatal("the killed run left nothing: there is nothing to test")
+	}
+	if code, _, stderr := b.run("reap"); code != exitPass || !strings.Contains(stderr, "removing what run killed left") {
+		t.Errorf("reap: exit %d, %q", code, stderr)
+	}
+	b.nothingLeft("killed")
+}
+
+// On a private engine, with images copied from the engine in use.
+func TestPrivateEngine(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "notes")
+	r, code := b.climb("notes", "--engine", "private", "--rungs", "install")
+	if code != exitUnknown || r.Rungs[runner.RungInstall] != runner.Pass || r.Flags.CleanTeardown != runner.Pass {
+		t.Errorf("exit %d\n%s", code, summary(r))
+	}
+}
+
+func TestJSONIsTheRecord(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "notes")
+	code, stdout, _ := b.run("test", "notes", "--rungs", "lint", "--json", "--min-level", "1")
+	var r runner.Results
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("%v in %q", err, stdout)
+	}
+	if code != exitFail || r.Rungs[runner.RungLint] != runner.Pass || r.Rungs[runner.RungInstall] != runner.Unver {
+		t.Errorf("exit %d, rungs %v", code, r.Rungs)
+	}
+}
