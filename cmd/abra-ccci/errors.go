@@ -70,7 +70,6 @@ func hintOf(err error) string {
 	return ""
 }
 
-
 // unknownCommand tells cobra's own complaints, which have no type, from the rest.
 func unknownCommand(err error) bool {
 	for _, prefix := range []string{"unknown command ", "accepts ", "requires at least "} {

@@ -142,7 +142,7 @@ func (b *bench) run(args ...string) (code int, stdout, stderr string) {
 // schema; nothing of the run may be left on the engine, and no secret in its folder.
 func (b *bench) climb(args ...string) (*runner.Results, int) {
 	b.t.Helper()
-	id := strings.ToLower(strings.ReplaceAll(filepath.Base(b.t.Name()), "_", "-")) + "-" + fmt.Sprint(time.Now().UnixNano()%1e6)
+	id := fmt.Sprintf("%.40s-%d", strings.ReplaceAll(runner.Slug(b.t.Name()), "_", "-"), time.Now().UnixNano()%1e6)
 	code, _, stderr := b.run(append([]string{"test", "--runs-dir", filepath.Join(b.dir, "runs"), "--run-id", id}, args...)...)
 	b.t.Logf("exit %d\n%s", code, stderr)
 	r := b.results(id)
