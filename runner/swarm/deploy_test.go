@@ -213,6 +213,12 @@ services:
 	if diff := cmp.Diff(want, states); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}
+	if err := r.Undeploy(r.ctx, runner.Removal{}); err != nil {
+		t.Error(err)
+	}
+	if left := r.left(); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
 }
 
 func TestDeployFails(t *testing.T) {

@@ -96,6 +96,12 @@ func listServices(ctx context.Context, cli client.APIClient, f filters.Args) (ou
 func listTasks(ctx context.Context, cli client.APIClient, f filters.Args) (out objects, err error) {
 	list, err := cli.TaskList(ctx, swarm.TaskListOptions{Filters: f})
 	for _, t := range list {
+		if t.DesiredState == swarm.TaskStateComplete && t.Status.State == swarm.TaskStateComplete {
+			// A job's task that is done. Engine 20.10 remembers it after the
+			// job was removed, and offers no way to make it forget; it holds
+			// nothing.
+			continue
+		}
 		o := object{kind: tasks, id: t.ID, name: t.ID}
 		if c := t.Spec.ContainerSpec; c != nil {
 			o.labels = c.Labels
