@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,4 +76,140 @@ func (a *App) tail(ctx context.Context, id string) string {
 		io.Copy(&b, r)
 	}
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// updateFailed reads what Swarm says of the update in flight.
+func updateFailed(g goal, svc swarm.Service, tasks []swarm.Task) *failure {
+	f := &failure{service: g.service, task: newest(tasks, failedTask)}
+	if svc.Spec.Labels[labelSpec] != g.spec {
+		f.back = true // the service has its former spec again
+	}
+	if svc.UpdateStatus == nil {
+		if f.back {
+			f.reason = "somebody else changed the service"
+			f.infra = true
+			return f
+		}
+		return nil
+	}
+	switch svc.UpdateStatus.State {
+	case swarm.UpdateStatePaused:
+		f.back = f.back || slices.ContainsFunc(tasks, func(t swarm.Task) bool { return alive(t) && !g.current(t) })
+		f.reason = "update paused"
+	case swarm.UpdateStateRollbackPaused:
+		f.back, f.reason = true, "rollback paused"
+	case swarm.UpdateStateRollbackCompleted:
+		f.back, f.reason = true, "rolled back"
+	default:
+		return nil // also rollback_started: it is on its way to one of the above
+	}
+	if svc.UpdateStatus.Message != "" {
+		f.reason += " (" + svc.UpdateStatus.Message + ")"
+	}
+	return f
+}
+
+// unplaceable fails for what no waiting mends: Swarm or the engine can't run a
+// task, whatever is in its image.
+func (w *watch) unplaceable(g goal, tasks []swarm.Task, now time.Time) *failure {
+	if len(tasks) == 0 {
+		return nil
+	}
+	t := tasks[0]
+	if !g.current(t) {
+		return nil
+	}
+	if died(t) && machineFault(t.Status.Err) {
+		return &failure{service: g.service, reason: t.Status.Err, infra: true, task: &t}
+	}
+	if t.Status.State != swarm.TaskStatePending || t.Status.Err == "" {
+		return nil
+	}
+	since, ok := w.stuck[t.ID]
+	if !ok {
+		w.stuck[t.ID] = now
+		return nil
+	}
+	if now.Sub(since) < patience {
+		return nil
+	}
+	return &failure{service: g.service, reason: "task has no place: " + t.Status.Err, infra: true}
+}
+
+// machineFault tells errors of the engine from those of a program: they are
+// all that Docker gives.
+func machineFault(text string) bool {
+	text = strings.ToLower(text)
+	for _, s := range []string{
+		"no such image", "no space left on device", "port is already allocated", "address already in use",
+		"no suitable node", "non-overlapping", "could not find an available", "cannot allocate memory",
+		"disk quota exceeded", "too many open files", "read-only file system", "error creating overlay mount",
+		"network sandbox", "cannot connect to the docker daemon", "no such network",
+	} {
+		if strings.Contains(text, s) && !strings.Contains(text, "non-zero exit") {
+			return true
+		}
+	}
+	return false
+}
+
+// nothingComing fails once Swarm has given up on a service: fewer tasks than
+// wanted, and none on its way, for longer than it needs to make one.
+func (w *watch) nothingComing(g goal, ready, coming, old int, updating bool, tasks []swarm.Task, now time.Time) *failure {
+	last := newest(tasks, failedTask)
+	if coming > 0 || old > 0 || updating || ready >= g.want || last == nil || !g.current(*last) {
+		delete(w.dead, g.id)
+		return nil
+	}
+	since, ok := w.dead[g.id]
+	if !ok {
+		w.dead[g.id] = now
+		return nil
+	}
+	if now.Sub(since) < lull {
+		return nil
+	}
+	return &failure{service: g.service, reason: "task failed and is not started again", task: last}
+}
+
+func failedTask(t swarm.Task) bool {
+	return t.Status.State == swarm.TaskStateFailed || t.Status.State == swarm.TaskStateRejected
+}
+
+func newest(tasks []swarm.Task, is func(swarm.Task) bool) *swarm.Task {
+	for i := range tasks {
+		if is(tasks[i]) {
+			return &tasks[i]
+		}
+	}
+	return nil
+}
+
+// overdue makes the failure of a wait that ended with its time.
+func (w *watch) overdue(all []standing, tasks []swarm.Task, timeout time.Duration) *failure {
+	for i, s := range all {
+		if s.done || i >= len(w.goals) {
+			continue
+		}
+		f := &failure{service: w.goals[i].service, reason: fmt.Sprintf("not converged after %s: %s", timeout, s.text)}
+		if own := ofService(tasks, w.goals[i].id); len(own) > 0 {
+			f.task, f.infra = w.blame(own)
+		}
+		return f
+	}
+	return &failure{reason: fmt.Sprintf("not converged after %s: a removed service has not stopped", timeout), infra: true}
+}
+
+// blame picks the task that explains a wait without end: the last that failed
+// since it began, else the newest. One that never got as far as running
+// anything of the recipe's is the machine's fault.
+func (w *watch) blame(own []swarm.Task) (*swarm.Task, bool) {
+	if t := newest(own, func(t swarm.Task) bool { return failedTask(t) && !w.known[t.ID] }); t != nil {
+		return t, machineFault(t.Status.Err)
+	}
+	switch own[0].Status.State {
+	case swarm.TaskStateRunning, swarm.TaskStateStarting:
+		return &own[0], false
+	}
+	return &own[0], !terminal(own[0])
 }
