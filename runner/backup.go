@@ -54,9 +54,7 @@ func (r *Run) backup(ctx context.Context, s *stageRun) error {
 	if len(plan.Saved()) == 0 {
 		return fmt.Errorf("the deployed labels save nothing")
 	}
-	if len(r.probes) == 0 {
-		s.test(ctx, "backup_places_canaries", func(ctx context.Context) error { return r.placeCanaries(ctx, plan) })
-	}
+	s.test(ctx, "backup_places_canaries", func(ctx context.Context) error { return r.placeCanaries(ctx, plan) })
 	r.seedAll(ctx, s, "backup_seeds_")
 	if !s.test(ctx, "backup_snapshot_first", func(ctx context.Context) error { _, err := r.take(ctx, plan); return err }) {
 		return blocked("backup_snapshot_first")
@@ -156,8 +154,8 @@ func (r *Run) seedAll(ctx context.Context, s *stageRun, prefix string) {
 	}
 }
 
-// placeCanaries gives a recipe without a suite something to lose in each saved
-// directory. That its bytes come back is proof file, and no more.
+// placeCanaries puts a file of ours into each saved directory, so that proof
+// file says something also where the app has written nothing yet.
 func (r *Run) placeCanaries(ctx context.Context, plan *labels.Plan) error {
 	for _, p := range plan.Saved() {
 		if err := r.Volumes.Decoy(ctx, p.Volume, p.Path, canaryPrefix+newToken()); err != nil {
@@ -240,15 +238,15 @@ func unchanged(before, after Manifest) Manifest {
 }
 
 // captured tells whether a planned path is in the snapshot as something that
-// can be restored: a directory with something in it, or a file that is not
-// empty, and no older than the backup if a hook dumps it.
+// can be restored: a directory with something of the app's in it, or a file
+// that is not empty, and no older than the backup if a hook dumps it.
 func (r *Run) captured(plan *labels.Plan, p labels.SavedPath, started time.Time) error {
 	below := 0
 	var self *Entry
 	for _, e := range r.stored[p.Volume] {
 		if rel, ok := within(p.Path, e.Path); ok && rel == "." {
 			self = &e
-		} else if ok {
+		} else if ok && !strings.HasPrefix(rel, canaryPrefix) {
 			below++
 		}
 	}
@@ -261,8 +259,9 @@ func (r *Run) captured(plan *labels.Plan, p labels.SavedPath, started time.Time)
 		return fmt.Errorf("%s was written at %s, before this backup began: the pre-hook did not write it", p, self.MTime.UTC().Format(time.RFC3339))
 	case self != nil && self.Type != "file" && self.Type != "dir":
 		return fmt.Errorf("%s is a %s in the snapshot, not a file or a directory", p, self.Type)
-	case (self == nil || self.Type == "dir") && below == 0:
-		return fmt.Errorf("%s is empty in the snapshot", p)
+	case self != nil && self.Type == "dir" && below == 0:
+		// Whether it was so in the volume too, volume_complete tells.
+		return unver("%s is empty in the snapshot: nothing can be proven of it", p)
 	}
 	return nil
 }
