@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -158,7 +159,7 @@ func (c *climb) run(ctx context.Context) (_ *runner.Results, err error) {
 	var run *runner.Run
 	app, err := swarm.New(swarm.Options{
 		Client: site.client, RunID: c.o.runID, HostID: c.hostID, Deadline: c.e.now().Add(runDeadline), Stack: recipe.StackName(c.conf.Domain),
-		Helper: swarm.Helper{Image: site.helper}, Repository: repository, NoIPVS: !site.ipvs, AllowPaths: len(c.o.allow) > 0, Redact: c.conf.Vault.Redact,
+		Helper: swarm.Helper{Image: site.helper}, Repository: repository, NoIPVS: !site.ipvs, AllowPaths: slices.ContainsFunc(c.o.allow, allowsPath), Redact: c.conf.Vault.Redact,
 		LogSink: func(service, task string) io.WriteCloser { return run.ServiceLog(service, task) },
 	})
 	if err != nil {
@@ -182,6 +183,12 @@ func (c *climb) run(ctx context.Context) (_ *runner.Results, err error) {
 	}
 	climbing = true
 	return run.Climb(ctx)
+}
+
+// allowsPath tells whether a --allow lets files from outside the clone into
+// configs or secrets.
+func allowsPath(key string) bool {
+	return strings.HasPrefix(key, "config-file:") || strings.HasPrefix(key, "secret-file:")
 }
 
 // images lists every image of head and base.

@@ -8,6 +8,7 @@
 //
 //   - an external network `proxy` becomes a network of the run;
 //   - published ports are dropped, unless the deployment keeps them;
+//   - labels that make Traefik or swarm-cronjob act are set to false;
 //   - on a kernel without IPVS every service gets endpoint mode dnsrr.
 //
 // Every object that an App creates (services, containers, networks, volumes,

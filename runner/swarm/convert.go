@@ -89,6 +89,7 @@ func (a *App) adapt(cfg *composetypes.Config, publish bool) (*composetypes.Confi
 	for i := range out.Services {
 		s := &out.Services[i]
 		s.Labels, s.Deploy.Labels = maps.Clone(s.Labels), maps.Clone(s.Deploy.Labels) // the converter adds to them
+		deviations = append(deviations, disable(s)...)
 		if !publish && len(s.Ports) > 0 {
 			deviations = append(deviations, fmt.Sprintf("service %s: published ports dropped (%s)", s.Name, ports(s.Ports)))
 			s.Ports = nil
@@ -101,6 +102,21 @@ func (a *App) adapt(cfg *composetypes.Config, publish bool) (*composetypes.Confi
 	}
 	sort.Strings(deviations)
 	return &out, deviations
+}
+
+// actors are labels that make other programs on the server act on a service:
+// Traefik would route to it and ask for certificates, swarm-cronjob scale it.
+var actors = []string{"traefik.enable", "swarm.cronjob.enable"}
+
+// disable keeps such programs away from a service of a run.
+func disable(s *composetypes.ServiceConfig) (deviations []string) {
+	for _, key := range actors {
+		if v, ok := s.Deploy.Labels[key]; ok && v != "false" {
+			s.Deploy.Labels[key] = "false"
+			deviations = append(deviations, fmt.Sprintf("service %s: label %s set to false", s.Name, key))
+		}
+	}
+	return deviations
 }
 
 // ownProxy replaces the shared network that Traefik listens on.
