@@ -383,8 +383,6 @@ func unescapeEnv(c byte) string {
 	return string([]byte{c})
 }
 
-var envBare = regexp.MustCompile(`^[^\s'"#$\\][^\s"'$\\]*$`)
-
 // quoteEnv writes a literal value so that ParseEnv reads it back.
 func quoteEnv(v string) string {
 	switch {

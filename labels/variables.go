@@ -1,7 +1,6 @@
 package labels
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -195,13 +194,4 @@ func where(u Use) string {
 		return u.File + " " + u.Key
 	}
 	return fmt.Sprintf("%s:%d %s", u.File, u.Line, u.Key)
-}
-
-// unsetVariable is the variable that an error of Resolve blames, "" if none.
-func unsetVariable(err error) string {
-	var se *SourceError
-	if errors.As(err, &se) {
-		return se.Variable
-	}
-	return ""
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/client"
 
 	"coopcloud.tech/abra-ccci/runner"
@@ -104,7 +105,7 @@ func (s *site) bring(ctx context.Context, images []string) error {
 	}
 	defer inUse.Close()
 	for _, ref := range images {
-		if err := swarm.CopyImage(ctx, inUse, s.client, ref); err != nil && !client.IsErrNotFound(err) {
+		if err := swarm.CopyImage(ctx, inUse, s.client, ref); err != nil && !errdefs.IsNotFound(err) {
 			return err
 		}
 	}
