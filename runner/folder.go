@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 //	results.json  junit.xml  report.md
 //	logs/<stage>/NN-<test>.log   one per test
 //	logs/services/<service>.<task>.log
+//	<domain>.env  the app's env, as abra writes it
 //	work/         checkouts, repository and password; removed at the end
 type Folder struct {
 	Path string
@@ -72,6 +74,28 @@ func Alive(locksDir, runID string) bool {
 	}
 	f.Close()
 	return false
+}
+
+// Keep says that what the run made stays after its end: reap leaves it alone
+// until it is told the run's name.
+func (f *Folder) Keep() error {
+	return os.WriteFile(keptName(filepath.Dir(f.lock.Name()), filepath.Base(f.Path)), nil, 0o600)
+}
+
+func keptName(locksDir, runID string) string { return filepath.Join(locksDir, runID+".kept") }
+
+// Kept tells whether a run of this host was told to leave what it made.
+func Kept(locksDir, runID string) bool {
+	_, err := os.Stat(keptName(locksDir, runID))
+	return err == nil
+}
+
+// Forget takes back what Keep said, once it is all removed.
+func Forget(locksDir, runID string) error {
+	if err := os.Remove(keptName(locksDir, runID)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // Work is a path below the part of the folder that goes with the run.

@@ -153,7 +153,7 @@ func (r *Run) deployment(c *recipe.Checkout, app *labels.Env) (*Deployment, erro
 		return nil, err
 	}
 	c.Stamp(stack)
-	d := &Deployment{Stack: stack, Dir: c.Dir, Version: c.Commit.Version, Timeout: time.Duration(r.Suite.Deploy.Timeout), Publish: r.Publish}
+	d := &Deployment{Stack: stack, App: app, Dir: c.Dir, Version: c.Commit.Version, Timeout: time.Duration(r.Suite.Deploy.Timeout), Publish: r.Publish}
 	for _, spec := range specs {
 		s, err := r.secret(spec)
 		if err != nil {
@@ -299,6 +299,9 @@ const noBackups = "neither the head nor the base enables backups (no backupbot.b
 // suite's setup if the app comes from nothing.
 func (r *Run) deploy(ctx context.Context, d *Deployment) error {
 	r.running = nil
+	if err := r.writeEnv(d.App); err != nil {
+		return err
+	}
 	if err := r.Deployer.Deploy(ctx, d); err != nil {
 		return err
 	}
@@ -310,6 +313,14 @@ func (r *Run) deploy(ctx context.Context, d *Deployment) error {
 	r.running = d
 	r.exercise(d.Stack)
 	return nil
+}
+
+// writeEnv puts the app's env into the run folder, named as abra names it.
+func (r *Run) writeEnv(app *labels.Env) error {
+	return infraIf("writing the app's env", r.Folder.Write(r.Domain+".env", func(w io.Writer) error {
+		_, err := io.WriteString(w, r.Vault.Redact(string(app.Bytes())))
+		return err
+	}))
 }
 
 // setUp runs the suite's setup, which every deployment from nothing needs.

@@ -41,6 +41,7 @@ type Removal struct {
 // A Deployment is one resolved version of a recipe, ready to be deployed.
 type Deployment struct {
 	Stack   *labels.Stack // resolved; its Compose is what is converted
+	App     *labels.Env   // the env that it was resolved with, as abra writes it
 	Dir     string        // the pristine checkout that `file:` paths are relative to
 	Version string        // abra's: the release tag, else the commit's short SHA
 	Secrets []Secret      // created where the engine lacks them, kept where it has them

@@ -48,6 +48,21 @@ func statusOf(ctx context.Context, err error) (Status, string) {
 	}
 }
 
+// maxTest bounds one test, whatever the limits of the steps in it: what takes
+// longer hangs, and says nothing of the recipe.
+const maxTest = time.Hour
+
+// bounded runs body with that limit.
+func bounded(ctx context.Context, body func(context.Context) error) error {
+	inner, cancel := context.WithTimeout(ctx, maxTest)
+	defer cancel()
+	err := body(inner)
+	if err != nil && inner.Err() != nil && ctx.Err() == nil {
+		return unver("took longer than %v: %w", maxTest, err)
+	}
+	return err
+}
+
 // A note is a remark on a test that passes.
 type note string
 
@@ -78,7 +93,7 @@ func (r *Run) logged(ctx context.Context, log string, body func(context.Context)
 		return &InfraError{Op: "writing a log", Err: err}
 	}
 	w := r.Vault.Writer(f, nil)
-	err = body(WithWaiting(WithStepLog(ctx, w), r.observer.Waiting))
+	err = bounded(WithWaiting(WithStepLog(ctx, w), r.observer.Waiting), body)
 	if err != nil {
 		fmt.Fprintf(w, "=> %v\n", err)
 	}

@@ -177,7 +177,7 @@ func (c *climb) run(ctx context.Context) (_ *runner.Results, err error) {
 		return nil, err
 	}
 	if c.o.keep {
-		if err := c.keepEnv(); err != nil {
+		if err := errors.Join(c.keepEnv(), c.folder.Keep()); err != nil {
 			return nil, err
 		}
 	}

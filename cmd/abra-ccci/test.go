@@ -192,7 +192,7 @@ func printResults(w io.Writer, r *runner.Results, folder string) {
 			}
 		}
 	}
-	if r.LevelReason != "" {
+	if r.Level < len(runner.Rungs) {
 		fmt.Fprintf(w, "why this level: %s\n", runner.Printable(r.LevelReason))
 	}
 	for _, c := range r.Coverage {
