@@ -357,7 +357,14 @@ func (r *Run) observed(obs *Observed) {
 	}
 }
 
+// outsideNotice tells of state that no backup sees. An anonymous volume is an
+// image's VOLUME that the recipe does not mount.
 func outsideNotice(o Outside) labels.Notice {
+	if o.Kind == "anonymous volume" {
+		return labels.Notice{ID: "image-volume", Severity: labels.Warning, Where: o.Service + " " + o.Path,
+			Text:   fmt.Sprintf("the image declares a volume at %s and the recipe mounts none there: it is new with every task", o.Path),
+			Advice: "mount a named volume there if it must survive"}
+	}
 	return labels.Notice{ID: "state-outside-volumes", Severity: labels.Warning, Where: o.Service + " " + o.Path,
 		Text:   fmt.Sprintf("the app writes to %s, %s, which no backup sees", o.Path, o.Kind),
 		Advice: "mount a named volume there if it must survive"}
