@@ -45,6 +45,7 @@ func (r *Run) backup(ctx context.Context, s *stageRun) error {
 		if !s.test(ctx, "backup_deploys_head", r.deployFromNothing) {
 			return blocked("backup_deploys_head")
 		}
+		r.seedAll(ctx, s, "backup_seeds_first_") // what the base's seeding is where there is one
 	}
 	s.test(ctx, "backup_labels", func(context.Context) error { return r.labelErrors() })
 	var plan *labels.Plan

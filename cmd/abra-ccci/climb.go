@@ -43,6 +43,9 @@ func newClimb(ctx context.Context, e *env, arg string, o testOptions) (_ *climb,
 		return nil, err
 	}
 	head, err := rec.Commit(o.ref)
+	if err != nil && o.pr > 0 {
+		return nil, &hinted{err, fmt.Sprintf("in the recipe's clone: git fetch origin +%[1]s:%[1]s", o.ref)}
+	}
 	if err != nil {
 		return nil, err
 	}
