@@ -1,26 +1,21 @@
-// Package examples holds recipes with their releases, as data, and makes the
-// git repositories that a recipe is.
+// Package examples holds recipes with their releases, as data; package
+// history makes of them the git repositories that a recipe is.
 //
 // A recipe NAME is a folder of this package: NAME/releases/VERSION holds the
 // files that a release adds or changes, on top of the release before it, and
 // NAME/images the images that it is deployed from. Its suite is
-// suites/NAME/suite.toml. What is built has fixed authors and dates, so that
-// the same files always make the same commit ids.
+// suites/NAME/suite.toml.
 package examples
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
-	"time"
 
-	"github.com/go-git/go-git/v5"
-	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/object"
+	"coopcloud.tech/abra-ccci/recipe/history"
 )
 
 //go:embed all:mailu/releases all:notes/releases suites
@@ -57,106 +52,23 @@ func Suite(name string) ([]byte, error) {
 	return files.ReadFile(path.Join("suites", name, "suite.toml"))
 }
 
-// The first commit's time; each later one is made a week after the one before.
-var start = time.Date(2026, time.January, 5, 12, 0, 0, 0, time.UTC)
-
-const week = 7 * 24 * time.Hour
-
 // Build makes the git repository of a recipe in dir, which must not hold one. Its work tree is that of the last commit, on that commit's branch.
 func Build(name, dir string) error {
-	history := History(name)
-	if history == nil {
-		return fmt.Errorf("no example recipe %q", name)
-	}
-	repo, err := git.PlainInitWithOptions(dir, &git.PlainInitOptions{
-		InitOptions: git.InitOptions{DefaultBranch: plumbing.NewBranchReferenceName(history[0].Branch)},
-	})
-	if err != nil {
-		return fmt.Errorf("init %s: %w", dir, err)
-	}
-	for i, c := range history {
-		if err := add(repo, name, dir, c, start.Add(time.Duration(i)*week)); err != nil {
-			return fmt.Errorf("%s %s: %w", name, c.Version, err)
-		}
-	}
-	return nil
-}
-
-// add makes one commit on top of HEAD.
-func add(repo *git.Repository, name, dir string, c Commit, when time.Time) error {
-	if err := branch(repo, c.Branch); err != nil {
-		return err
-	}
-	tree, err := fs.Sub(files, path.Join(name, "releases", c.Version))
-	if err != nil {
-		return err
-	}
-	paths, err := overlay(tree, dir)
-	if err != nil {
-		return err
-	}
-	who := &object.Signature{Name: "Recipe Maintainer", Email: "maintainer@example.com", When: when}
-	id, err := commit(repo, paths, c.Subject, who)
-	if err != nil || !c.Tagged {
-		return err
-	}
-	_, err = repo.CreateTag(c.Version, id, &git.CreateTagOptions{Tagger: who, Message: c.Subject})
-	return err
-}
-
-// branch moves HEAD to a branch, and creates it where HEAD is if it is not there.
-func branch(repo *git.Repository, name string) error {
-	ref := plumbing.NewBranchReferenceName(name)
-	head, err := repo.Head()
-	if errors.Is(err, plumbing.ErrReferenceNotFound) || err == nil && head.Name() == ref {
-		return nil // the very first commit makes its branch
-	}
-	if err != nil {
-		return err
-	}
-	w, err := repo.Worktree()
-	if err != nil {
-		return err
-	}
-	_, err = repo.Reference(ref, false)
-	return w.Checkout(&git.CheckoutOptions{Branch: ref, Create: err != nil})
-}
-
-// overlay writes the files of tree into dir and returns their paths.
-func overlay(tree fs.FS, dir string) ([]string, error) {
-	var paths []string
-	err := fs.WalkDir(tree, ".", func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		paths = append(paths, p)
-		data, err := fs.ReadFile(tree, p)
+	var commits []history.Commit
+	for _, c := range History(name) {
+		tree, err := fs.Sub(files, path.Join(name, "releases", c.Version))
 		if err != nil {
 			return err
 		}
-		return write(filepath.Join(dir, filepath.FromSlash(p)), data)
-	})
-	return paths, err
-}
-
-func write(file string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
+		commits = append(commits, history.Commit{Version: c.Version, Branch: c.Branch, Subject: c.Subject, Tagged: c.Tagged, Files: tree})
 	}
-	return os.WriteFile(file, data, 0o644)
-}
-
-func commit(repo *git.Repository, paths []string, subject string, who *object.Signature) (plumbing.Hash, error) {
-	w, err := repo.Worktree()
-	if err != nil {
-		return plumbing.ZeroHash, err
+	if commits == nil {
+		return fmt.Errorf("no example recipe %q", name)
 	}
-	for _, p := range paths {
-		if _, err := w.Add(p); err != nil {
-			return plumbing.ZeroHash, fmt.Errorf("add %s: %w", p, err)
-		}
+	if err := history.Build(dir, commits); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	return w.Commit(subject, &git.CommitOptions{Author: who, Committer: who})
+	return nil
 }
 
 // WriteTree makes what $ABRA_DIR holds, with the recipes and suites of this
@@ -180,4 +92,11 @@ func WriteTree(dir string) error {
 		}
 	}
 	return nil
+}
+
+func write(file string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, data, 0o644)
 }

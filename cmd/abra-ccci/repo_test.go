@@ -20,13 +20,14 @@ const module = "coopcloud.tech/abra-ccci/"
 var mayImport = map[string][]string{
 	"labels":             {},
 	"recipe":             {"labels"},
+	"recipe/history":     {},
 	"lint":               {"labels", "recipe"},
 	"runner":             {"labels", "recipe", "lint"},
 	"runner/inside":      {"labels", "runner"},
 	"runner/restic":      {"labels", "runner"},
 	"runner/swarm":       {"labels", "runner"},
 	"cmd/abra-ccci":      {"labels", "recipe", "lint", "runner", "runner/inside", "runner/restic", "runner/swarm"},
-	"examples":           {},
+	"examples":           {"recipe/history"},
 	"examples/mkrecipes": {"examples"},
 	"examples/notes/app": {},
 }
@@ -34,7 +35,7 @@ var mayImport = map[string][]string{
 // onlyIn names modules that one package alone may know.
 var onlyIn = map[string][]string{
 	"github.com/docker/docker/":    {"runner/swarm", "cmd/abra-ccci"},
-	"github.com/go-git/go-git/":    {"recipe", "examples"},
+	"github.com/go-git/go-git/":    {"recipe", "recipe/history"},
 	"github.com/spf13/cobra":       {"cmd/abra-ccci"},
 	"github.com/pelletier/go-toml": {"runner"},
 }
