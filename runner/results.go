@@ -52,6 +52,7 @@ type Results struct {
 	Notices      []labels.Notice   `json:"notices"`
 	Snapshots    []Snapshot        `json:"snapshots"`
 	Drill        Drill             `json:"drill"`
+	Spent        Spent             `json:"spent"` // zero while the run goes on
 	Flags        Flags             `json:"flags"`
 	Lint         LintRecord        `json:"lint"`
 	Deviations   []string          `json:"deviations"`

@@ -68,6 +68,7 @@ type Run struct {
 
 	mu      sync.Mutex
 	results Results
+	meter   meter
 }
 
 // teardownGrace is how long a task may take to stop at the end, in place of
@@ -88,6 +89,7 @@ func New(c Config) (*Run, error) {
 		Stages: []Stage{}, Coverage: []Coverage{}, Notices: []labels.Notice{}, Snapshots: []Snapshot{}, Deviations: []string{},
 		Flags: Flags{CleanTeardown: Unver, NoSecretLeak: Unver}, Lint: LintRecord{Tool: "abra-ccci", Rules: []lint.Result{}},
 	}
+	r.Config.metered(&r.meter)
 	if err := recipe.CheckOverrides(c.Suite.Deploy.Env); err != nil {
 		return nil, c.Suite.wrong("deploy.env", err.Error(), "")
 	}
@@ -204,7 +206,7 @@ func (r *Run) exercise(stack *labels.Stack) {
 	for _, s := range r.secrets {
 		values["SECRET:"+s.Short] = s.Value
 	}
-	r.ex = &exerciser{tasks: r.Tasks, vars: values}
+	r.ex = &exerciser{tasks: r.Tasks, meter: &r.meter, vars: values}
 	for _, svc := range stack.Services {
 		r.ex.services = append(r.ex.services, svc.Name)
 	}
@@ -258,6 +260,7 @@ func (r *Run) Climb(ctx context.Context) (*Results, error) {
 	r.mu.Lock()
 	r.results.Finished = r.Now().UTC()
 	r.results.Interrupted = ctx.Err() != nil
+	r.results.Spent = r.meter.spent(r.results.Finished.Sub(r.results.Started))
 	r.mu.Unlock()
 	err := r.save()
 	return &r.results, errors.Join(crash, err)

@@ -41,6 +41,7 @@ const (
 // An exerciser does a suite's steps in the tasks of one stack.
 type exerciser struct {
 	tasks    Tasks
+	meter    *meter
 	services []string // the only hosts that an http step may ask
 	vars     vars
 }
@@ -169,7 +170,7 @@ func (x *exerciser) all(ctx context.Context, steps []Step, v vars) reply {
 // only if it names within, until its own assertions hold.
 func (x *exerciser) do(ctx context.Context, steps []Step, v vars) reply {
 	for _, st := range steps {
-		r := poll(ctx, func() (reply, bool) {
+		r := x.poll(ctx, func() (reply, bool) {
 			r := x.once(ctx, st, v)
 			return r, r.answer == holds || r.infra != nil
 		}, func(reply) time.Duration { return time.Duration(st.Within) })
@@ -184,7 +185,7 @@ func (x *exerciser) do(ctx context.Context, steps []Step, v vars) reply {
 // within of its steps has passed, an error once the app has had time to get ready.
 func (x *exerciser) holdsWithin(ctx context.Context, steps []Step, v vars) reply {
 	patience := longest(steps)
-	return poll(ctx, func() (reply, bool) {
+	return x.poll(ctx, func() (reply, bool) {
 		r := x.all(ctx, steps, v)
 		return r, r.answer == holds || r.infra != nil
 	}, func(r reply) time.Duration {
@@ -199,7 +200,7 @@ func (x *exerciser) holdsWithin(ctx context.Context, steps []Step, v vars) reply
 // flickers is not gone.
 func (x *exerciser) missesWithin(ctx context.Context, steps []Step, v vars) reply {
 	patience := longest(steps)
-	r := poll(ctx, func() (reply, bool) {
+	r := x.poll(ctx, func() (reply, bool) {
 		r := x.all(ctx, steps, v)
 		return r, r.answer == misses || r.infra != nil
 	}, func(r reply) time.Duration {
@@ -225,7 +226,7 @@ func longest(steps []Step) time.Duration {
 
 // poll tries until done, or until the patience that the last reply deserves
 // has passed since the first try, or ctx ends. Pauses grow from 50 ms to 1 s.
-func poll(ctx context.Context, try func() (reply, bool), patience func(reply) time.Duration) reply {
+func (x *exerciser) poll(ctx context.Context, try func() (reply, bool), patience func(reply) time.Duration) reply {
 	start := time.Now()
 	pause := 50 * time.Millisecond
 	for {
@@ -234,13 +235,22 @@ func poll(ctx context.Context, try func() (reply, bool), patience func(reply) ti
 			return r
 		}
 		Waiting(ctx, r.reason)
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !x.pause(ctx, pause) {
 			return reply{answer: broken, reason: "interrupted: " + r.reason}
 		}
 		pause = min(2*pause, time.Second)
+	}
+}
+
+// pause lets d pass before the next try; it is false if ctx ended first.
+func (x *exerciser) pause(ctx context.Context, d time.Duration) bool {
+	defer x.meter.begin(waiting)()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
