@@ -31,7 +31,7 @@ func (r *Run) backupStages(ctx context.Context) {
 	}
 	r.runStage(ctx, StageBackup, r.backup)
 	r.runStage(ctx, StageRestore, func(ctx context.Context, s *stageRun) error {
-		if r.snapshot == nil {
+		if r.snapshot == nil || r.running == nil {
 			return blocked(StageBackup)
 		}
 		return r.restore(ctx, s)
@@ -80,7 +80,8 @@ func (r *Run) backup(ctx context.Context, s *stageRun) error {
 func pathSlug(p labels.SavedPath) string { return Slug(p.String()) }
 
 // deployFromNothing removes what there is and deploys the head with its own
-// env. A head that does not start does not start twice: the reason is kept.
+// env. A head that does not start does not start twice: the reason is kept,
+// unless it was the machine's.
 func (r *Run) deployFromNothing(ctx context.Context) error {
 	r.running = nil
 	if err := r.Deployer.Undeploy(ctx, Removal{Volumes: true}); err != nil {
@@ -93,11 +94,13 @@ func (r *Run) deployFromNothing(ctx context.Context) error {
 	if err == nil {
 		err = r.deploy(ctx, d)
 	}
-	if err != nil {
-		r.started = err
-		return err
+	if err == nil {
+		return r.setUp(ctx)
 	}
-	return r.setUp(ctx)
+	if infraOf(err) == nil {
+		r.started = err
+	}
+	return err
 }
 
 // labelErrors tells the error notices: with one, data can be lost.

@@ -252,15 +252,15 @@ func (d *drill) without(ctx context.Context, path labels.SavedPath, probes []*tr
 	err := r.deployFromNothing(ctx)
 	r.remember(tokens)
 	if err != nil {
-		return unver("building the app from nothing once more: %v", err)
+		return unver("building the app from nothing once more: %w", err)
 	}
 	if err := r.Backups.Hooks(ctx, d.plan, labels.RestorePre); err != nil {
-		return unver("before restoring all but %s: %v", path, err)
+		return unver("before restoring all but %s: %w", path, err)
 	}
 	others := slices.DeleteFunc(slices.Clone(d.paths), func(o labels.SavedPath) bool { return o == path })
 	if len(others) > 0 {
 		if err := r.Backups.Restore(ctx, r.snapshot.ID, others); err != nil {
-			return unver("restoring all but %s: %v", path, err)
+			return unver("restoring all but %s: %w", path, err)
 		}
 	}
 	if err := r.Backups.Hooks(ctx, d.plan, labels.RestorePost); err != nil {
@@ -271,7 +271,7 @@ func (d *drill) without(ctx context.Context, path labels.SavedPath, probes []*tr
 		before[p] = r.ex.look(ctx, p)
 	}
 	if err := r.bringBackPath(ctx, d.plan, path); err != nil {
-		return unver("restoring %s last: %v", path, err)
+		return unver("restoring %s last: %w", path, err)
 	}
 	var untrue []string
 	for _, p := range probes {

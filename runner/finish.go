@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -77,21 +78,9 @@ func (r *Run) teardownStage(ctx context.Context) {
 			s.found(ctx, "no_secret_leak", r.leaks.err())
 			return nil
 		}
-		s.test(ctx, "clean_teardown", func(ctx context.Context) error {
-			if err := r.Deployer.Undeploy(ctx, Removal{Volumes: true, Secrets: true, Grace: teardownGrace}); err != nil {
-				return err
-			}
-			left, err := r.Left(ctx)
-			if err != nil {
-				return err
-			}
-			if len(left) > 0 {
-				return fmt.Errorf("left on the engine: %s", strings.Join(left, ", "))
-			}
-			return r.Folder.Sweep()
-		})
+		s.test(ctx, "clean_teardown", r.clearAway)
 		// Logs are complete only now that every task is gone.
-		s.found(ctx, "no_secret_leak", r.leaks.err())
+		s.found(ctx, "no_secret_leak", r.leaked())
 		return nil
 	})
 	r.mu.Lock()
@@ -104,6 +93,44 @@ func (r *Run) teardownStage(ctx context.Context) {
 			r.results.Flags.NoSecretLeak = t.Status
 		}
 	}
+}
+
+// clearAway removes all that the run made and proves it. Whatever comes of
+// that, nothing of the run's own stays on disk but its record and logs.
+func (r *Run) clearAway(ctx context.Context) error {
+	err := r.Deployer.Undeploy(ctx, Removal{Volumes: true, Secrets: true, Grace: teardownGrace, Await: true})
+	left, unseen := r.left(ctx)
+	switch {
+	case unseen != nil:
+		err = &InfraError{Op: "remove what the run made", Hint: "abra-ccci reap " + r.RunID,
+			Err: fmt.Errorf("%w; there may be services, containers, networks, volumes, secrets and configs of stack %s left", errors.Join(err, unseen), r.stack)}
+	case len(left) == 0:
+		err = nil // however that came about
+	case err == nil:
+		err = fmt.Errorf("left on the engine: %s", strings.Join(left, ", "))
+	default:
+		err = &InfraError{Op: "remove what the run made", Hint: "abra-ccci reap " + r.RunID, Err: fmt.Errorf("%w; left on the engine: %s", err, strings.Join(left, ", "))}
+	}
+	return errors.Join(err, infraIf("remove the run's working files", r.Folder.Sweep()))
+}
+
+// left asks what is left, also when there is no time any more to remove it.
+func (r *Run) left(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime)
+	defer cancel()
+	return r.Machine.Left(ctx)
+}
+
+// leaked tells which secrets were seen or, if none was, whose output nobody
+// has read: they may be in there.
+func (r *Run) leaked() error {
+	if err := r.leaks.err(); err != nil {
+		return err
+	}
+	if gaps := r.Machine.LogGaps(); len(gaps) > 0 {
+		return unver("not all output was read: %s", strings.Join(gaps, "; "))
+	}
+	return nil
 }
 
 // coverage writes one row for each volume and saved path.

@@ -93,9 +93,13 @@ func (n *junitCounts) count(c junitCase) {
 	}
 }
 
-// junitLadder has a case for each rung and flag, whether it was reached or not.
+// junitLadder has a case for each rung and flag, whether it was reached or
+// not, and before them one for the machine if that had a fault.
 func junitLadder(r *Results) junitSuite {
 	s := junitSuite{Name: "ladder", Timestamp: junitTime(r.Started), Time: junitSeconds(r.duration().Seconds()), Properties: propertiesOf(r)}
+	if f := r.Fault; f.Stage != "" {
+		s.Cases = append(s.Cases, junitTest(r, s.Name, Test{Name: "machine", Status: Unver, Reason: f.Stage + ": " + f.Reason}))
+	}
 	_, reasons := rungsOf(r.Stages)
 	for _, rung := range Rungs {
 		s.Cases = append(s.Cases, junitTest(r, s.Name, Test{Name: "rung_" + rung, Status: r.Rungs[rung], Reason: reasons[rung]}))
@@ -151,6 +155,7 @@ func propertiesOf(r *Results) *junitProperties {
 	props := []junitProperty{
 		{"run_id", r.RunID}, {"recipe", r.Recipe}, {"version", r.Version}, {"head", r.Head},
 		{"level", strconv.Itoa(r.Level)}, {"level_reason", r.LevelReason}, {"interrupted", strconv.FormatBool(r.Interrupted)},
+		{"fault", r.Fault.Reason},
 	}
 	for _, flag := range r.flags() {
 		props = append(props, junitProperty{flag.name, string(flag.status)})

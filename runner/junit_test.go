@@ -67,7 +67,7 @@ func renderJUnit(t *testing.T, r *Results) (string, junitSuites) {
 func TestJUnit(t *testing.T) {
 	text, doc := renderJUnit(t, fullResults(t))
 	golden(t, text, "full.xml")
-	want := junitCounts{Tests: 20, Failures: 2, Errors: 2}
+	want := junitCounts{Tests: 21, Failures: 2, Errors: 3}
 	if doc.junitCounts != want {
 		t.Errorf("counts are %+v, want %+v", doc.junitCounts, want)
 	}
@@ -77,7 +77,7 @@ func TestJUnit(t *testing.T) {
 func TestJUnitIsNotGreenWhenCutShort(t *testing.T) {
 	r := fullResults(t)
 	r.Stages = r.Stages[:1]
-	r.Flags = Flags{}
+	r.Flags, r.Fault = Flags{}, Fault{}
 	r.settle()
 	_, doc := renderJUnit(t, r)
 	if doc.Failures != 0 || doc.Errors != 6 { // four rungs, two flags
@@ -158,7 +158,7 @@ func TestJUnitWithHostileText(t *testing.T) {
 	if Printable(strings.ReplaceAll(text, "\n", "")) != strings.ReplaceAll(text, "\n", "") {
 		t.Errorf("something does not print: %q", text)
 	}
-	if len(doc.Suites) != 9 || doc.Tests != 20 {
+	if len(doc.Suites) != 9 || doc.Tests != 21 {
 		t.Errorf("%d suites and %d tests", len(doc.Suites), doc.Tests)
 	}
 }

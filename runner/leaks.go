@@ -39,6 +39,7 @@ func (r *Run) ServiceLog(service, task string) io.WriteCloser {
 	if f, err := r.Folder.Log(filepath.Join("logs", "services", Slug(service)+"."+Slug(task)+".log")); err == nil {
 		dst = f
 	}
+	dst = &lossy{WriteCloser: dst}
 	return &closing{r.Vault.Writer(dst, func(secret, form string) { r.leaks.add(secret, form, "the log of "+service) }), dst}
 }
 
@@ -49,6 +50,20 @@ type closing struct {
 }
 
 func (c *closing) Close() error { return errors.Join(c.WriteCloser.Close(), c.dst.Close()) }
+
+// lossy keeps what can be kept: a full disk must not end the search.
+type lossy struct {
+	io.WriteCloser
+	full bool
+}
+
+func (l *lossy) Write(p []byte) (int, error) {
+	if !l.full {
+		_, err := l.WriteCloser.Write(p)
+		l.full = err != nil
+	}
+	return len(p), nil
+}
 
 type discard struct{}
 

@@ -191,6 +191,9 @@ func (r *Results) consistent() error {
 			return fmt.Errorf("stage %q says %s, its tests say %s", s.Name, s.Status, got)
 		}
 	}
+	if err := r.consistentFault(); err != nil {
+		return err
+	}
 	rungs, reasons := rungsOf(r.Stages)
 	if !maps.Equal(rungs, r.Rungs) {
 		return fmt.Errorf("rungs are %v, the stages say %v", r.Rungs, rungs)
@@ -199,6 +202,24 @@ func (r *Results) consistent() error {
 		return fmt.Errorf("level is %d, the rungs say %d", r.Level, level)
 	}
 	return r.consistentProof(rungs)
+}
+
+// consistentFault refuses a fault that no stage had, or one that did no harm.
+func (r *Results) consistentFault() error {
+	f := r.Fault
+	if (f.Stage == "") != (f.Reason == "") {
+		return fmt.Errorf("the fault %q has stage %q", f.Reason, f.Stage)
+	}
+	at := slices.IndexFunc(r.Stages, func(s Stage) bool { return s.Name == f.Stage })
+	switch {
+	case f.Stage == "" || at < 0 && r.Finished.IsZero(): // none, or its stage goes on
+		return nil
+	case at < 0:
+		return fmt.Errorf("the fault is of stage %q, which was not reached", f.Stage)
+	case r.Stages[at].Status == Pass || r.Stages[at].Status == Skip:
+		return fmt.Errorf("the fault is of stage %q, which says %s", f.Stage, r.Stages[at].Status)
+	}
+	return nil
 }
 
 // consistentProof refuses a passed backup_restore over a saved path without

@@ -3,6 +3,7 @@ package runner
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // climbed makes stages with the given status for each rung, from the lowest.
@@ -104,6 +105,13 @@ func TestReadResultsRefusesOverstatement(t *testing.T) {
 			r.Coverage = []Coverage{{Service: "imap", Mount: "/mail", Saved: true, Proof: ProofFile}}
 		}, `proof "file"`},
 		{"unknown status", func(r *Results) { r.Stages[0].Status = "green" }, `status "green"`},
+		{"fault of a stage that passed", func(r *Results) { r.Fault = Fault{Stage: StageUpgrade, Reason: "engine gone"} }, "which says pass"},
+		{"fault of no stage", func(r *Results) { r.Fault.Reason = "engine gone" }, `has stage ""`},
+		{"fault of a stage that never was", func(r *Results) {
+			r.Stages = r.Stages[:1]
+			r.settle()
+			r.Finished, r.Fault = time.Now(), Fault{Stage: StageTeardown, Reason: "engine gone"}
+		}, "was not reached"},
 		{"other schema", func(r *Results) { r.Schema = 2 }, "schema 2"},
 	}
 	for _, tt := range tests {

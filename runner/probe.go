@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -48,16 +49,24 @@ func (r reply) asError() error {
 	}
 }
 
+// cause is why something could not be done.
+func (r reply) cause() error {
+	if r.infra != nil {
+		return r.infra
+	}
+	return errors.New(r.reason)
+}
+
 // seed writes a new piece of data and sees it there. Whatever goes wrong is
 // unver: nothing can be proven of data that never was.
 func (x *exerciser) seed(ctx context.Context, p *tracked) error {
 	token := newToken()
 	fmt.Fprintf(StepLog(ctx), "# seed %s with token %s\n", p.Name, token)
 	if r := x.do(ctx, p.Seed, x.token(token)); r.answer != holds {
-		return unver("could not seed: %s", r.reason)
+		return unver("could not seed: %w", r.cause())
 	}
 	if r := x.holdsWithin(ctx, p.Check, x.token(token)); r.answer != holds {
-		return unver("seeded, but the check does not see it: %s: %s", r.answer, r.reason)
+		return unver("seeded, but the check does not see it: %w", r.asError())
 	}
 	p.tokens = append(p.tokens, token)
 	return nil
@@ -122,7 +131,7 @@ func (x *exerciser) look(ctx context.Context, p *tracked) sighting {
 func (x *exerciser) wipe(ctx context.Context, p *tracked) error {
 	for _, token := range slices.Backward(p.tokens) {
 		if r := x.do(ctx, p.Wipe, x.token(token)); r.answer != holds {
-			return unver("could not wipe: %s", r.reason)
+			return unver("could not wipe: %w", r.cause())
 		}
 	}
 	return nil

@@ -75,6 +75,12 @@ func (d *document) table(head []string, rows [][]string) {
 func (d *document) head(r *Results) {
 	d.line("# %s %s: level %s of 5", r.Recipe, r.Version, r.Level)
 	d.line("\n**Level %s of 5**: %s", r.Level, r.LevelReason)
+	if r.Fault.Stage != "" {
+		d.line("\n**The machine, not the recipe**: %s: %s", r.Fault.Stage, r.Fault.Reason)
+	}
+	if r.Fault.Hint != "" {
+		d.line("\n**hint**: %s", r.Fault.Hint)
+	}
 	if r.Interrupted {
 		d.line("\n**The run was interrupted.** What it did not reach is unver.")
 	}

@@ -72,7 +72,7 @@ func (r *Run) wipeProven(ctx context.Context, plan *labels.Plan, p *tracked, ear
 		}
 		fmt.Fprintf(StepLog(ctx), "# not green before its own wipe (%s): restoring in between\n", reply.reason)
 		if err := r.bringBack(ctx, plan); err != nil {
-			return unver("not green before its own wipe, and a restore in between failed: %v", err)
+			return unver("not green before its own wipe, and a restore in between failed: %w", err)
 		}
 		if reply := r.ex.present(ctx, p); reply.answer != holds {
 			return unver("not green before its own wipe, nor after a restore in between: %s", reply.reason)

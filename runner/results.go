@@ -39,6 +39,7 @@ type Results struct {
 	Started      time.Time         `json:"started"`
 	Finished     time.Time         `json:"finished"` // zero while the run goes on
 	Interrupted  bool              `json:"interrupted"`
+	Fault        Fault             `json:"fault"`
 	Deployer     string            `json:"deployer"`
 	BackupEngine string            `json:"backup_engine"`
 	Engine       EngineInfo        `json:"engine"`

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,11 +31,15 @@ type Config struct {
 	Publish bool
 	Keep    bool // leave app and data where they are
 
+	// TeardownTimeout bounds the teardown, also of a run that was interrupted
+	// or whose engine went away. 0 means DefaultTeardownTimeout.
+	TeardownTimeout time.Duration
+
 	Deployer Deployer
 	Tasks    Tasks
 	Volumes  Volumes
 	Backups  BackupEngine
-	Left     func(context.Context) ([]string, error) // what is left of the run on the engine
+	Machine  Machine
 	Lint     func(context.Context) []lint.Result
 
 	Vault    *Vault
@@ -65,19 +70,20 @@ type Run struct {
 	started  error               // why the head did not start from nothing, once that is known
 
 	drillStarted time.Time
+	gone         int // times that the engine went away, as far as stages know
 
 	mu      sync.Mutex
 	results Results
 	meter   meter
+	blame   blame // for results.Fault
 }
 
 // teardownGrace is how long a task may take to stop at the end, in place of
 // what its service says.
 const teardownGrace = 30 * time.Second
 
-// teardownTimeout bounds everything that happens after the last rung, also
-// when the run was interrupted.
-const teardownTimeout = 5 * time.Minute
+// DefaultTeardownTimeout is for runs that do not say how long a teardown may take.
+const DefaultTeardownTimeout = 5 * time.Minute
 
 // New prepares a run. The error tells what could not be resolved; nothing was
 // deployed.
@@ -254,7 +260,7 @@ func (r *Run) Climb(ctx context.Context) (*Results, error) {
 	crash := r.climb(ctx)
 	<-linted
 	// The teardown outlives the interrupt that may have caused it.
-	down, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownTimeout)
+	down, cancel := Outlast(ctx, cmp.Or(r.TeardownTimeout, DefaultTeardownTimeout))
 	defer cancel()
 	r.teardownStage(down)
 	r.mu.Lock()
@@ -262,8 +268,10 @@ func (r *Run) Climb(ctx context.Context) (*Results, error) {
 	r.results.Interrupted = ctx.Err() != nil
 	r.results.Spent = r.meter.spent(r.results.Finished.Sub(r.results.Started))
 	r.mu.Unlock()
-	err := r.save()
-	return &r.results, errors.Join(crash, err)
+	if err := r.save(); err != nil {
+		crash = errors.Join(crash, &InfraError{Op: "keeping the record", Hint: "df -h " + r.Folder.Path, Err: err})
+	}
+	return &r.results, crash
 }
 
 // climb runs the rungs that need the engine; a panic becomes an error, so

@@ -116,6 +116,9 @@ func TestSchemaRejects(t *testing.T) {
 		{"unknown rung", set("backup", "pass", "rungs")},
 		{"rung without status", without("lint", "rungs")},
 		{"unknown status", set("lint", "green", "rungs")},
+		{"fault of no stage", set("stage", "", "fault")},
+		{"fault without a reason", set("reason", "", "fault")},
+		{"fault of an unknown stage", set("stage", "warmup", "fault")},
 		{"unknown stage", set("name", "warmup", "stages", 0)},
 		{"passed stage without tests", set("tests", []any{}, "stages", 0)},
 		{"stage that did not pass, for no reason", set("reason", "", "stages", 5)},
@@ -163,6 +166,7 @@ func TestSchemaNamesEveryKey(t *testing.T) {
 		value  any
 	}{
 		{"results", doc, runner.Results{}}, {"tool", top("tool"), runner.Tool{}}, {"engine", top("engine"), runner.EngineInfo{}},
+		{"fault", top("fault"), runner.Fault{}},
 		{"stage", def("stage"), runner.Stage{}}, {"test", def("test"), runner.Test{}}, {"skips", top("skips"), runner.Skips{}},
 		{"coverage", def("coverage"), runner.Coverage{}}, {"notice", def("notice"), labels.Notice{}}, {"snapshot", def("snapshot"), runner.Snapshot{}},
 		{"drill", top("drill"), runner.Drill{}}, {"flags", top("flags"), runner.Flags{}}, {"lint", top("lint"), runner.LintRecord{}},

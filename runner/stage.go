@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"time"
 )
@@ -12,6 +13,7 @@ import (
 type stageRun struct {
 	run   *Run
 	stage Stage
+	lost  string // the test during which the engine went away
 }
 
 // An undecided error is a test that does not simply fail.
@@ -68,36 +70,59 @@ type note string
 
 func (n note) Error() string { return string(n) }
 
-// test runs one test of the stage with a log of its own, and records it.
+// test runs one test of the stage with a log of its own, and records it. A
+// test that an interrupt kept from beginning is not recorded: it was not reached.
 func (s *stageRun) test(ctx context.Context, name string, body func(context.Context) error) bool {
 	r := s.run
+	switch err := s.obstacle(ctx); {
+	case err == errInterrupted:
+		return false
+	case err != nil:
+		s.record(Test{Name: name, Status: Unver, Reason: err.Error()})
+		return false
+	}
 	r.observer.Step(name)
 	log := filepath.Join("logs", s.stage.Name, fmt.Sprintf("%02d-%s.log", len(s.stage.Tests)+1, name))
 	start := r.Now()
-	err := r.logged(ctx, log, body)
+	err := s.survived(ctx, name, s.logged(ctx, log, body))
 	t := Test{Name: name, MS: r.Now().Sub(start).Milliseconds(), Log: log}
-	var n note
-	if errors.As(err, &n) {
-		t.Status, t.Reason = Pass, string(n)
-	} else {
-		t.Status, t.Reason = statusOf(ctx, err)
-	}
+	t.Status, t.Reason = s.judge(ctx, name, err)
 	s.record(t)
 	return t.Status == Pass
 }
 
-// logged runs body with its log going to a file of the run folder, redacted.
-func (r *Run) logged(ctx context.Context, log string, body func(context.Context) error) error {
-	f, err := r.Folder.Log(log)
-	if err != nil {
-		return &InfraError{Op: "writing a log", Err: err}
+// judge is what an error makes of a test or, with an empty name, of the stage.
+func (s *stageRun) judge(ctx context.Context, name string, err error) (Status, string) {
+	if isNote(err) {
+		return Pass, err.Error()
 	}
-	w := r.Vault.Writer(f, nil)
-	err = bounded(WithWaiting(WithStepLog(ctx, w), r.observer.Waiting), body)
+	status, reason := statusOf(ctx, err)
+	if infra := infraOf(err); infra != nil && (ctx.Err() == nil || s.stage.Name == StageTeardown) {
+		reason = s.tell(name, reason, infra)
+	}
+	return status, reason
+}
+
+// logged runs body with its log going to a file of the run folder, redacted.
+// What is torn down stays torn down though its log can't be written.
+func (s *stageRun) logged(ctx context.Context, log string, body func(context.Context) error) error {
+	r := s.run
+	f, fault := r.Folder.Log(log)
+	w := r.Vault.Writer(io.Discard, nil)
+	if fault == nil {
+		w = r.Vault.Writer(f, nil)
+	}
+	err := bounded(WithWaiting(WithStepLog(ctx, w), r.observer.Waiting), body)
 	if err != nil {
 		fmt.Fprintf(w, "=> %v\n", err)
 	}
-	return errors.Join(err, infraIf("writing a log", w.Close()), infraIf("writing a log", f.Close()))
+	if fault == nil {
+		fault = errors.Join(w.Close(), f.Close())
+	}
+	if s.stage.Name == StageTeardown {
+		return err
+	}
+	return errors.Join(err, infraIf("writing a log", fault))
 }
 
 // infraIf makes an error of the machine's; nil stays nil.
@@ -130,11 +155,14 @@ func (s *stageRun) passed(name string) bool {
 	return false
 }
 
-// stageDone runs a stage and adds it to the results, which are written at once.
+// runStage runs a stage and adds it to the results, which are written at once.
 func (r *Run) runStage(ctx context.Context, name string, body func(context.Context, *stageRun) error) Stage {
 	s := &stageRun{run: r, stage: Stage{Name: name, Started: r.Now().UTC(), Tests: []Test{}}}
 	r.observer.StageStarted(name)
-	err := body(ctx, s)
+	err := s.obstacle(ctx)
+	if err == nil {
+		err = body(ctx, s)
+	}
 	s.stage.Seconds = r.Now().Sub(s.stage.Started).Round(time.Millisecond).Seconds()
 	s.close(ctx, err)
 	r.observer.StageDone(s.stage)
@@ -150,10 +178,13 @@ func (s *stageRun) close(ctx context.Context, err error) {
 	} else {
 		s.stage.Status, s.stage.Reason = Unver, "nothing was tested"
 	}
+	if err == nil && ctx.Err() != nil && s.stage.Name != StageTeardown {
+		err = errInterrupted // between its tests, or after the last
+	}
 	if err == nil {
 		return
 	}
-	status, reason := statusOf(ctx, err)
+	status, reason := s.judge(ctx, "", err)
 	if len(s.stage.Tests) == 0 || worse(status, s.stage.Status) || (status == Unver && s.stage.Status == Skip) {
 		s.stage.Status, s.stage.Reason = status, Printable(s.run.Vault.Redact(reason))
 	}

@@ -85,7 +85,7 @@ func (c *climb) prepare(head recipe.Commit) error {
 		return err
 	}
 	c.conf = runner.Config{
-		RunID: c.o.runID, Head: checkout, PR: c.o.pr, Domain: recipe.Domain(rand.Reader), Publish: c.o.publish, Keep: c.o.keep,
+		RunID: c.o.runID, Head: checkout, PR: c.o.pr, Domain: recipe.Domain(rand.Reader), Publish: c.o.publish, Keep: c.o.keep, TeardownTimeout: c.o.teardownTimeout,
 		Vault: runner.NewVault(), Folder: c.folder, Now: c.e.now, Tool: build(), Rungs: c.o.rungs,
 	}
 	if c.conf.Suite, err = findSuite(c.e, c.o.suite, checkout); err != nil {
@@ -138,7 +138,7 @@ func (c *climb) admit(side *recipe.Checkout) error {
 }
 
 // run finds an engine and climbs.
-func (c *climb) run(ctx context.Context) (_ *runner.Results, err error) {
+func (c *climb) run(ctx context.Context) (results *runner.Results, err error) {
 	climbing := false
 	defer func() {
 		if !climbing { // then there is no record to keep
@@ -150,8 +150,8 @@ func (c *climb) run(ctx context.Context) (_ *runner.Results, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, site.close()) }()
-	reapDead(ctx, c.e, site, c.hostID, c.locks())
+	defer func() { err = errors.Join(err, site.close(ctx)) }()
+	reapDead(ctx, c.e, site, c.hostID, c.locks(), c.o.runID)
 	if err := site.bring(ctx, c.images()); err != nil {
 		return nil, err
 	}
@@ -162,14 +162,20 @@ func (c *climb) run(ctx context.Context) (_ *runner.Results, err error) {
 	var run *runner.Run
 	app, err := swarm.New(swarm.Options{
 		Client: site.client, RunID: c.o.runID, HostID: c.hostID, Deadline: c.e.now().Add(runDeadline), Stack: recipe.StackName(c.conf.Domain),
-		Helper: swarm.Helper{Image: site.helper}, Repository: repository, NoIPVS: !site.ipvs, AllowPaths: slices.ContainsFunc(c.o.allow, allowsPath), Redact: c.conf.Vault.Redact,
+		Helper: swarm.Helper{Image: site.helper, Again: site.again}, Repository: repository, NoIPVS: !site.ipvs, AllowPaths: slices.ContainsFunc(c.o.allow, allowsPath), Redact: c.conf.Vault.Redact,
 		LogSink: func(service, task string) io.WriteCloser { return run.ServiceLog(service, task) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, app.Close(context.WithoutCancel(ctx))) }()
-	c.conf.Deployer, c.conf.Tasks, c.conf.Left = app, app, app.Left
+	defer func() {
+		late, cancel := runner.Outlast(ctx, closeTime)
+		defer cancel()
+		if closed := app.Close(late); results == nil { // else the teardown has told
+			err = errors.Join(err, closed)
+		}
+	}()
+	c.conf.Deployer, c.conf.Tasks, c.conf.Machine = app, app, app
 	c.conf.Volumes, c.conf.Backups = inside.Volumes{Box: app}, restic.New(app, app)
 	c.conf.Lint = func(context.Context) []lint.Result { return lint.Run(lintInput(c.rec, c.conf.Head)) }
 	c.conf.Engine = runner.EngineInfo{Version: site.facts.Version}
@@ -185,6 +191,7 @@ func (c *climb) run(ctx context.Context) (_ *runner.Results, err error) {
 		}
 	}
 	climbing = true
+	defer context.AfterFunc(ctx, func() { watch.say("interrupted: removing what the run made; once more, and it stays") })()
 	return run.Climb(ctx)
 }
 

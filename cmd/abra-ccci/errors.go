@@ -40,13 +40,17 @@ func report(ctx context.Context, e *env, err error) int {
 	if code := codeError(0); errors.As(err, &code) {
 		return int(code)
 	}
-	if ctx.Err() != nil {
+	infra := (*runner.InfraError)(nil)
+	if ctx.Err() != nil && (!errors.As(err, &infra) || errors.Is(err, context.Canceled)) {
 		fmt.Fprintln(e.stderr, "abra-ccci: interrupted")
 		return exitInterrupted
 	}
 	fmt.Fprintf(e.stderr, "abra-ccci: error: %s\n", runner.PrintableLines(err.Error()))
 	if hint := hintOf(err); hint != "" {
 		fmt.Fprintf(e.stderr, "abra-ccci: hint: %s\n", runner.PrintableLines(hint))
+	}
+	if ctx.Err() != nil {
+		return exitInterrupted
 	}
 	if c := (interface{ ExitCode() int })(nil); errors.As(err, &c) {
 		return c.ExitCode()

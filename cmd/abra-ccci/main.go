@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -18,10 +16,8 @@ func run() int {
 	if len(os.Args) > 1 && os.Args[1] == "inside" {
 		return inside.Main(os.Args[2:], os.Stdin, os.Stdout, os.Stderr)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// The second signal ends the waiting, whatever is still there.
-	context.AfterFunc(ctx, stop)
 	e := &env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, now: time.Now}
 	return execute(ctx, e, os.Args[1:])
 }

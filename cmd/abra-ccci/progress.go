@@ -110,6 +110,14 @@ func (p *progress) tell(l line) {
 	}
 }
 
+// say shows a line that stays.
+func (p *progress) say(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tell(line{{"", "abra-ccci: " + text}})
+	p.redraw()
+}
+
 // StageStarted implements runner.Observer, as the methods below do.
 func (p *progress) StageStarted(name string) {
 	p.mu.Lock()

@@ -20,56 +20,117 @@ func reapCommand(e *env) *cobra.Command {
 		Short: "remove what a killed run left behind",
 		Long: `Reap removes from the engine in use what runs of this host left there that are
 no longer alive: services, networks, volumes, secrets, configs, helper
-containers. It never touches what a live run owns, nor another host's, nor what
-no run made. What a run with --keep left goes only if the run is named. Every run
-begins with it.`,
+containers; and from disk their working files, with the backup repository and its
+password. Records and logs stay. It never touches what a live run owns, nor
+another host's, nor what no run made. What a run with --keep left goes only if the
+run is named. Every run begins with it. Private engines that were left go, too.`,
 		RunE: func(cmd *cobra.Command, runs []string) error {
 			id, err := hostID(e.stateDir())
 			if err != nil {
 				return err
 			}
-			c, _, err := swarm.Connect(cmd.Context(), e.getenv)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			n, err := reap(cmd.Context(), e, c, id, (&climb{e: e}).locks(), runs)
-			if err == nil && n == 0 {
-				fmt.Fprintln(e.stdout, "nothing to remove")
-			}
-			return err
+			return e.reap(cmd.Context(), id, runs)
 		},
 	}
 }
 
-// reapDead is reap before a run: what it can't remove, it says.
-func reapDead(ctx context.Context, e *env, s *site, host, locks string) {
-	if _, err := reap(ctx, e, s.client, host, locks, nil); err != nil {
+// reap clears disks also where no engine answers.
+func (e *env) reap(ctx context.Context, host string, runs []string) error {
+	r := reaper{e: e, host: host, locks: (&climb{e: e}).locks()}
+	c, _, unreachable := swarm.Connect(ctx, e.getenv)
+	if unreachable == nil {
+		r.client = c
+	}
+	if c != nil {
+		defer c.Close()
+	}
+	engines := swarm.SweepPrivate()
+	for _, dir := range engines {
+		fmt.Fprintf(e.stderr, "abra-ccci: removed a private engine that was left: %s\n", runner.Printable(dir))
+	}
+	n, err := r.reap(ctx, runs)
+	if err = errors.Join(unreachable, err); err == nil && n+len(engines) == 0 {
+		fmt.Fprintln(e.stdout, "nothing to remove")
+	}
+	return err
+}
+
+// reapDead is reap before a run: what it can't remove, it says. What an
+// earlier run of the same id left must go, too.
+func reapDead(ctx context.Context, e *env, s *site, host, locks, own string) {
+	r := reaper{e: e, client: s.client, host: host, locks: locks, own: own}
+	if _, err := r.reap(ctx, nil); err != nil {
 		fmt.Fprintf(e.stderr, "abra-ccci: dead runs: %s\n", runner.Printable(err.Error()))
 	}
 }
 
-// reap removes what dead runs of this host own, says what, and counts the
-// runs. Those that were kept must be named.
-func reap(ctx context.Context, e *env, c client.APIClient, host, locks string, named []string) (int, error) {
-	owned, err := swarm.Owned(ctx, c, host)
-	if err != nil {
-		return 0, err
+// A reaper removes what dead runs of this host left, on the engine and on disk.
+type reaper struct {
+	e           *env
+	client      client.APIClient // nil: no engine answers, and only disks are cleared
+	host, locks string
+	own         string // id of the run that reaps; may be empty
+}
+
+// reap removes and says what, and counts the runs. Those that were kept must
+// be named.
+func (r *reaper) reap(ctx context.Context, named []string) (n int, err error) {
+	objects := map[string]swarm.RunObjects{}
+	if r.client != nil {
+		owned, err := swarm.Owned(ctx, r.client, r.host)
+		if err != nil {
+			return 0, err
+		}
+		for _, o := range owned {
+			objects[o.Run] = o
+		}
 	}
-	n := 0
-	var errs []error
-	for _, o := range owned {
-		wanted := len(named) == 0 && !runner.Kept(locks, o.Run) || slices.Contains(named, o.Run)
-		if !wanted || runner.Alive(locks, o.Run) {
+	runs, err := runner.Known(r.locks)
+	for id := range objects {
+		runs = append(runs, id)
+	}
+	slices.Sort(runs)
+	errs := []error{err}
+	for _, id := range slices.Compact(runs) {
+		if len(named) > 0 && !slices.Contains(named, id) || len(named) == 0 && runner.Kept(r.locks, id) {
 			continue
 		}
-		n++
-		fmt.Fprintf(e.stderr, "abra-ccci: removing what run %s left: %s\n", runner.Printable(o.Run), runner.Printable(strings.Join(o.Objects, ", ")))
-		err := o.Remove(ctx)
-		if err == nil {
-			err = runner.Forget(locks, o.Run)
+		found, err := r.bury(ctx, id, objects[id])
+		if found {
+			n++
 		}
 		errs = append(errs, err)
 	}
 	return n, errors.Join(errs...)
+}
+
+// bury removes what one run left, unless it is alive or somebody else is at it.
+func (r *reaper) bury(ctx context.Context, id string, o swarm.RunObjects) (found bool, err error) {
+	left := slices.Clone(o.Objects)
+	var remains *runner.Remains
+	if id != r.own {
+		remains, err = runner.RemainsOf(r.locks, id)
+		if errors.Is(err, runner.ErrRunning) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		defer remains.Close()
+		if remains.Work != "" {
+			left = append(left, remains.Work)
+		}
+	}
+	if len(left) > 0 {
+		fmt.Fprintf(r.e.stderr, "abra-ccci: removing what run %s left: %s\n", runner.Printable(id), runner.Printable(strings.Join(left, ", ")))
+	}
+	if len(o.Objects) > 0 {
+		if err := o.Remove(ctx); err != nil {
+			return true, err
+		}
+	}
+	if remains != nil {
+		err = remains.Remove()
+	}
+	return len(left) > 0, err
 }

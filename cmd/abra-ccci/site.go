@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/client"
@@ -33,7 +31,7 @@ func openSite(ctx context.Context, e *env, engine string) (_ *site, err error) {
 	s := &site{e: e}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.close())
+			err = errors.Join(err, s.close(ctx))
 		}
 	}()
 	getenv := e.getenv
@@ -69,16 +67,11 @@ func atHost(getenv func(string) string, host string) func(string) string {
 
 // helperImage builds the helper image from this very program and a restic.
 func helperImage(ctx context.Context, e *env, c *client.Client) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	restic := e.getenv("CCCI_RESTIC")
-	if restic == "" {
-		restic = filepath.Join(filepath.Dir(self), "restic")
-	}
-	return swarm.HelperImage(ctx, c, self, restic)
+	return swarm.HelperImage(ctx, c, "", e.getenv("CCCI_RESTIC"))
 }
+
+// again builds the helper image anew.
+func (s *site) again(ctx context.Context) (string, error) { return helperImage(ctx, s.e, s.client) }
 
 // hasIPVS asks the kernel under the engine, which may be another machine's.
 func (s *site) hasIPVS(ctx context.Context) (bool, error) {
@@ -113,13 +106,15 @@ func (s *site) bring(ctx context.Context, images []string) error {
 }
 
 // close ends a private engine, also after an interrupt.
-func (s *site) close() error {
+func (s *site) close(ctx context.Context) error {
+	ctx, cancel := runner.Outlast(ctx, closeTime)
+	defer cancel()
 	var err error
 	if s.client != nil {
 		err = s.client.Close()
 	}
 	if s.private != nil {
-		err = errors.Join(err, s.private.Close(context.Background()))
+		err = errors.Join(err, s.private.Close(ctx))
 	}
 	return err
 }

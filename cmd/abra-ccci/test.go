@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,7 @@ type testOptions struct {
 	pr, minLevel                             int
 	rungs, allow                             []string
 	publish, keep, json                      bool
+	teardownTimeout                          time.Duration
 }
 
 func testCommand(e *env) *cobra.Command {
@@ -61,6 +63,7 @@ level is below --min-level, 130 interrupted.`,
 	f.StringSliceVar(&o.allow, "allow", nil, "allow `WHAT` would be refused; the refusal names it")
 	f.BoolVar(&o.publish, "publish", false, "keep published ports")
 	f.BoolVar(&o.keep, "keep", false, "leave app and data, and put the app's env into $ABRA_DIR")
+	f.DurationVar(&o.teardownTimeout, "teardown-timeout", runner.DefaultTeardownTimeout, "how long the end may take, also if the engine has gone away")
 	f.BoolVar(&o.json, "json", false, "print results.json on stdout")
 	cmd.MarkFlagsMutuallyExclusive("ref", "pr")
 	return cmd
@@ -80,6 +83,8 @@ func (o *testOptions) check() error {
 		return &usageError{fmt.Errorf("--engine: %q is not an engine; leave it out, or say private", o.engine)}
 	case o.runID != "" && !runIDs.MatchString(o.runID):
 		return &usageError{fmt.Errorf("--run-id: %q is not made of letters, digits, dots and dashes", o.runID)}
+	case o.teardownTimeout <= 0:
+		return &usageError{fmt.Errorf("--teardown-timeout: %v is no time", o.teardownTimeout)}
 	case o.pr < 0:
 		return &usageError{fmt.Errorf("--pr: %d is not a pull request", o.pr)}
 	case o.engine == "private" && o.keep:
@@ -149,15 +154,19 @@ func runTest(ctx context.Context, e *env, arg string, o testOptions) error {
 		return err
 	}
 	results, err := c.run(ctx)
-	if err != nil {
+	if results == nil {
 		return err
 	}
 	if o.json {
-		if err := results.Encode(e.stdout); err != nil {
-			return err
-		}
+		err = errors.Join(err, results.Encode(e.stdout))
 	} else {
 		printResults(e.stdout, results, c.folder.Path)
+	}
+	if results.Flags.CleanTeardown != runner.Pass && o.engine != "private" {
+		fmt.Fprintf(e.stderr, "abra-ccci: hint: abra-ccci reap %s\n", results.RunID)
+	}
+	if err != nil {
+		return err
 	}
 	return codeOf(results, o.minLevel)
 }
@@ -179,15 +188,27 @@ func codeOf(r *runner.Results, minLevel int) error {
 	return nil
 }
 
+// printFault tells the one cause before all that it caused.
+func printFault(w io.Writer, f runner.Fault) {
+	if f.Stage == "" {
+		return
+	}
+	fmt.Fprintf(w, "the machine, not the recipe: %s: %s\n", f.Stage, runner.Printable(f.Reason))
+	if f.Hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", runner.Printable(f.Hint))
+	}
+}
+
 // printResults is what a person reads at the end.
 func printResults(w io.Writer, r *runner.Results, folder string) {
 	fmt.Fprintf(w, "%s %s (%.12s): level %d of %d\n", runner.Printable(r.Recipe), runner.Printable(r.Version), r.Head, r.Level, len(runner.Rungs))
+	printFault(w, r.Fault)
 	for _, rung := range runner.Rungs {
 		fmt.Fprintf(w, "  %-15s %s\n", rung, r.Rungs[rung])
 	}
 	for _, s := range r.Stages {
 		for _, t := range s.Tests {
-			if t.Status == runner.Fail || t.Status == runner.Unver {
+			if (t.Status == runner.Fail || t.Status == runner.Unver) && t.Name+": "+t.Reason != r.Fault.Reason {
 				fmt.Fprintf(w, "  %-5s %s: %s\n", t.Status, t.Name, runner.Printable(t.Reason))
 			}
 		}

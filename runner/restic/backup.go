@@ -27,7 +27,7 @@ func (e *Engine) Backup(ctx context.Context, p *labels.Plan) (s runner.Snapshot,
 		return runner.Snapshot{}, err
 	}
 	defer func() {
-		post, cancel := context.WithTimeout(context.WithoutCancel(ctx), postHookTime)
+		post, cancel := runner.Outlast(ctx, postHookTime)
 		if err == nil {
 			post = ctx
 		}

@@ -101,7 +101,10 @@ type Options struct {
 // Helper is the image that helper containers are made from, and what they run.
 // The zero value of an argv is the one that the tool's own binary understands.
 type Helper struct {
-	Image string   // its id
+	Image string // its id
+	// Again builds the image anew, if it was removed meanwhile: the engine's
+	// owner tidies up as he likes. nil: then that is an error.
+	Again func(ctx context.Context) (id string, err error)
 	Sleep []string // keeps a container up until it is told to stop
 	Kill  []string // ends every process whose CCCI_EXEC is the last argument
 	Ask   []string // runner.Request on stdin, runner.Response on stdout
@@ -138,6 +141,7 @@ type App struct {
 var (
 	_ runner.Deployer = (*App)(nil)
 	_ runner.Tasks    = (*App)(nil)
+	_ runner.Machine  = (*App)(nil)
 )
 
 // New returns the App and starts to listen to the engine; Close ends that.
@@ -168,6 +172,18 @@ func (a *App) Close(ctx context.Context) error {
 	a.logs.cancel()
 	a.bus.close()
 	return err
+}
+
+// Gone implements runner.Machine, as Answers, Left and LogGaps do.
+func (a *App) Gone() int { return a.bus.breaks() }
+
+// Answers asks the engine whether it is there and its swarm can be managed.
+func (a *App) Answers(ctx context.Context) error {
+	info, err := a.cli.Info(ctx)
+	if err != nil {
+		return fault(ctx, "ask the Docker engine", err)
+	}
+	return manager(info.Swarm)
 }
 
 // labels are the run's own.

@@ -22,6 +22,7 @@ type bus struct {
 
 	mu      sync.Mutex
 	waiters map[chan struct{}]bool
+	broken  int // times that the stream ended and was not told to
 }
 
 func listen(cli client.APIClient, stack string, each func(*events.Message)) *bus {
@@ -62,7 +63,11 @@ func (b *bus) run(ctx context.Context, first chan struct{}) {
 		}
 		b.each(nil) // what happened while nobody listened
 		b.wake()
-		b.pump(ctx, messages, errs)
+		if err := b.pump(ctx, messages, errs); ctx.Err() == nil && !client.IsErrConnectionFailed(err) {
+			b.mu.Lock()
+			b.broken++ // it was there: an engine that is still gone takes no connection
+			b.mu.Unlock()
+		}
 		b.wake() // the stream broke: waiters will see that the engine is gone
 		select {
 		case <-ctx.Done():
@@ -74,7 +79,8 @@ func (b *bus) run(ctx context.Context, first chan struct{}) {
 // reconnect is how long to leave an engine alone that closed the stream.
 const reconnect = 250 * time.Millisecond
 
-func (b *bus) pump(ctx context.Context, messages <-chan events.Message, errs <-chan error) {
+// pump passes on what happens until the stream ends, and returns why.
+func (b *bus) pump(ctx context.Context, messages <-chan events.Message, errs <-chan error) error {
 	for {
 		select {
 		case m := <-messages:
@@ -84,10 +90,10 @@ func (b *bus) pump(ctx context.Context, messages <-chan events.Message, errs <-c
 			if b.concerns(m) {
 				b.wake()
 			}
-		case <-errs:
-			return
+		case err := <-errs:
+			return err
 		case <-ctx.Done():
-			return
+			return ctx.Err()
 		}
 	}
 }
@@ -98,6 +104,14 @@ func (b *bus) concerns(m events.Message) bool {
 	attr := m.Actor.Attributes
 	return b.stack == "" || attr[labelNamespace] == b.stack || attr[labelStack] == b.stack ||
 		strings.HasPrefix(attr["name"], b.stack+"_") || strings.HasPrefix(m.Actor.ID, b.stack+"_")
+}
+
+// breaks counts how often the engine closed the stream: it does so when it
+// ends, and at no other time.
+func (b *bus) breaks() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.broken
 }
 
 func (b *bus) wake() {

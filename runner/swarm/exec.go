@@ -243,7 +243,7 @@ func (p *process) run(ctx context.Context) (int, error) {
 // end kills the process and waits until it is gone.
 func (p *process) end(ctx context.Context, copied <-chan error) error {
 	cause := ctx.Err()
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTime)
+	late, cancel := runner.Outlast(ctx, killTime)
 	defer cancel()
 	if err := p.kill(late); err != nil {
 		return &runner.InfraError{Op: "end a command that overstayed", Err: errors.Join(err, cause)}
@@ -273,7 +273,7 @@ func (p *process) broken(ctx context.Context, cause error) error {
 	case err != nil:
 		return fault(ctx, "read output", err)
 	case state.Running:
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTime)
+		late, cancel := runner.Outlast(ctx, killTime)
 		defer cancel()
 		return errors.Join(fmt.Errorf("read output: %w", cause), p.kill(late))
 	}

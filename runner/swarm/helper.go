@@ -3,8 +3,10 @@ package swarm
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/pkg/stdcopy"
@@ -20,12 +22,18 @@ func (a *App) createHelper(ctx context.Context, role string, argv, env []string,
 		return "", &runner.InfraError{Op: "start a helper container", Err: fmt.Errorf("there is no helper image")}
 	}
 	host.LogConfig = container.LogConfig{Type: "none"}
-	made, err := a.cli.ContainerCreate(ctx, &container.Config{
+	config := &container.Config{
 		Image: a.Helper.Image, Entrypoint: argv[:1], Cmd: argv[1:], Env: env,
 		User: "0:0", WorkingDir: "/", AttachStdout: true, AttachStderr: true,
 		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
 		Labels:      a.mark(map[string]string{labelStack: a.Stack, labelRole: role}),
-	}, host, nil, nil, "")
+	}
+	made, err := a.cli.ContainerCreate(ctx, config, host, nil, nil, "")
+	if cerrdefs.IsNotFound(err) && strings.Contains(err.Error(), "image") && a.Helper.Again != nil {
+		if config.Image, err = a.Helper.Again(ctx); err == nil {
+			made, err = a.cli.ContainerCreate(ctx, config, host, nil, nil, "")
+		}
+	}
 	return made.ID, fault(ctx, "create a helper container", err)
 }
 
@@ -36,7 +44,9 @@ func (a *App) startHelper(ctx context.Context, role string, env []string, host *
 		return "", err
 	}
 	if err := a.cli.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
-		a.removeContainer(context.WithoutCancel(ctx), id)
+		late, cancel := runner.Outlast(ctx, killTime)
+		defer cancel()
+		a.removeContainer(late, id)
 		return "", fault(ctx, "start a helper container", err)
 	}
 	return id, nil
@@ -49,7 +59,7 @@ func (a *App) runHelper(ctx context.Context, role string, argv []string, host *c
 		return runner.Output{}, err
 	}
 	defer func() {
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTime)
+		late, cancel := runner.Outlast(ctx, killTime)
 		defer cancel()
 		a.removeContainer(late, id)
 	}()

@@ -13,6 +13,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
 	"coopcloud.tech/abra-ccci/runner"
 	cerrdefs "github.com/containerd/errdefs"
@@ -26,6 +29,7 @@ import (
 const (
 	helperName    = "ccci/helper"
 	helperLayout  = "1" // counted up when the image changes for the same two programs
+	helperLabel   = "ccci.helper"
 	resticInImage = "/usr/bin/restic"
 )
 
@@ -35,7 +39,8 @@ const (
 // the running program), and /restic, a copy of the file restic (empty: the
 // one beside tool, else a static one in PATH, else the one in a restic/restic
 // image that the engine has). It is tagged ccci/helper:<hash of both>. A
-// missing or dynamically linked program is an InfraError with a hint.
+// missing or dynamically linked program is an InfraError with a hint. When an
+// image is built, those of other builds go, as DropHelperImages says.
 func HelperImage(ctx context.Context, c *client.Client, tool, restic string) (id string, err error) {
 	toolBytes, toolPath, err := readTool(tool)
 	if err != nil {
@@ -53,7 +58,41 @@ func HelperImage(ctx context.Context, c *client.Client, tool, restic string) (id
 	if err := importHelper(ctx, c, ref, toolBytes, resticBytes); err != nil {
 		return "", &runner.InfraError{Op: "build helper image", Err: err}
 	}
-	return imageID(ctx, c, ref)
+	if id, err = imageID(ctx, c, ref); err == nil {
+		DropHelperImages(ctx, c, id, HelperAge) // what stays only takes room
+	}
+	return id, err
+}
+
+// HelperAge is how old a helper image of another build is before it may be
+// removed: a build that was used within the hour is likely to be used again.
+const HelperAge = time.Hour
+
+// DropHelperImages removes the helper images that no container refers to and
+// that are older than age, but for the one with the id keep, and returns their
+// names. A run that has no container at the moment builds its image anew when it
+// needs it, see Helper.
+func DropHelperImages(ctx context.Context, c client.APIClient, keep string, age time.Duration) (removed []string, err error) {
+	images, err := c.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", helperLabel))})
+	if err != nil {
+		return nil, fault(ctx, "list helper images", err)
+	}
+	used, err := c.ContainerList(ctx, container.ListOptions{All: true})
+	if err != nil {
+		return nil, fault(ctx, "list containers", err)
+	}
+	for _, img := range images {
+		young := time.Since(time.Unix(img.Created, 0)) < age
+		inUse := slices.ContainsFunc(used, func(o container.Summary) bool { return o.ImageID == img.ID })
+		if img.ID == keep || young || inUse {
+			continue
+		}
+		// Not by force: the engine refuses if a container came up meanwhile.
+		if _, err := c.ImageRemove(ctx, img.ID, image.RemoveOptions{PruneChildren: true}); err == nil {
+			removed = append(removed, strings.Join(append(img.RepoTags, img.ID[:min(len(img.ID), 19)]), " "))
+		}
+	}
+	return removed, nil
 }
 
 // imageID is the id of a local image; "" if the engine lacks it.
@@ -86,12 +125,14 @@ func readTool(name string) (content []byte, path string, err error) {
 			Err:  err,
 		}
 	}
+	file := name
 	if name == "" {
+		file = "/proc/self/exe" // under our name there may be another build by now
 		if name, err = os.Executable(); err != nil {
 			return nil, "", fault(err)
 		}
 	}
-	content, err = readStatic(name)
+	content, err = readStatic(file)
 	if err != nil {
 		return nil, "", fault(err)
 	}
@@ -200,7 +241,7 @@ func importHelper(ctx context.Context, c *client.Client, ref string, tool, resti
 	go func() { pw.CloseWithError(writeHelper(pw, tool, restic)) }()
 	defer pr.Close()
 	resp, err := c.ImageImport(ctx, image.ImportSource{Source: pr, SourceName: "-"}, ref, image.ImportOptions{
-		Changes: []string{`ENTRYPOINT ["/abra-ccci","inside"]`, `CMD ["sleep"]`, `LABEL ccci.helper=` + helperLayout},
+		Changes: []string{`ENTRYPOINT ["/abra-ccci","inside"]`, `CMD ["sleep"]`, `LABEL ` + helperLabel + `=` + helperLayout},
 	})
 	if err != nil {
 		return err

@@ -2,8 +2,10 @@ package swarm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -24,12 +26,12 @@ type logs struct {
 
 	mu        sync.Mutex
 	followers map[string]chan struct{} // by container; closed once all is read
-	gaps      []string
+	gaps      map[string]string        // why it was not read to its end, by container
 }
 
 func newLogs(a *App) *logs {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &logs{app: a, ctx: ctx, cancel: cancel, followers: map[string]chan struct{}{}}
+	return &logs{app: a, ctx: ctx, cancel: cancel, followers: map[string]chan struct{}{}, gaps: map[string]string{}}
 }
 
 // LogGaps names the tasks whose output could not be read, or not to its end:
@@ -37,7 +39,15 @@ func newLogs(a *App) *logs {
 func (a *App) LogGaps() []string {
 	a.logs.mu.Lock()
 	defer a.logs.mu.Unlock()
-	return slices.Clone(a.logs.gaps)
+	gaps := maps.Clone(a.logs.gaps)
+	for id, done := range a.logs.followers {
+		select {
+		case <-done:
+		default:
+			gaps[id] = fmt.Sprintf("container %.12s still speaks", id)
+		}
+	}
+	return slices.Sorted(maps.Values(gaps))
 }
 
 // onEvent starts to follow a container; nil means that events may have been missed.
@@ -70,7 +80,9 @@ func (l *logs) scan() {
 	}
 }
 
-// follow reads a container's log unless that is done already.
+// follow reads a container's log unless that is done already. One that broke
+// off is read again, from its start, when the engine is back: what is searched
+// twice does no harm.
 func (l *logs) follow(id, service, task string) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,13 +94,43 @@ func (l *logs) follow(id, service, task string) <-chan struct{} {
 	go func() {
 		defer close(done)
 		service := l.app.descope(service)
-		if err := l.read(id, service, task); err != nil && l.ctx.Err() == nil {
-			l.mu.Lock()
-			l.gaps = append(l.gaps, fmt.Sprintf("task %s of %s: %v", task, service, err))
-			l.mu.Unlock()
+		err := l.read(id, service, task)
+		if err == nil {
+			err = l.atEnd(id)
+		}
+		if l.ctx.Err() != nil {
+			return
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.gaps, id)
+		if err != nil {
+			l.gaps[id] = fmt.Sprintf("task %s of %s: %v", task, service, err)
+			delete(l.followers, id)
 		}
 	}()
 	return done
+}
+
+// atEnd is an error if a log ended before its container: an engine that stops
+// closes the stream as if all had been said.
+func (l *logs) atEnd(id string) error {
+	ctx, cancel := context.WithTimeout(l.ctx, deathTime)
+	defer cancel()
+	for pause := 10 * time.Millisecond; ; pause *= 2 {
+		c, err := l.app.cli.ContainerInspect(ctx, id)
+		switch {
+		case cerrdefs.IsNotFound(err), err == nil && (c.State == nil || !c.State.Running):
+			return nil
+		case err != nil:
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return errors.New("its log ended before it did")
+		}
+	}
 }
 
 // read copies all that a container says to its sink.

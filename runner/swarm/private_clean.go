@@ -93,9 +93,20 @@ func lockFile(name string, how int) (*os.File, error) {
 	}
 }
 
-// sweep removes throw-away engines whose process died. It does its best: what
-// can't be removed now is the next one's to try.
-func sweep() {
+// SweepPrivate removes what is left of throw-away engines whose process died
+// (processes, namespace, mounts, data) and returns their directories. It does
+// its best: what can't be removed now is the next one's to try.
+func SweepPrivate() []string {
+	all, err := lockFile(filepath.Join(privateRun, "lock"), unix.LOCK_EX)
+	if err != nil {
+		return nil // there never was one, or they are not ours
+	}
+	defer all.Close()
+	return sweep()
+}
+
+// sweep is SweepPrivate for whoever holds the lock over all of them.
+func sweep() (removed []string) {
 	dirs, _ := filepath.Glob(filepath.Join(privateVar, tempPrefix+"*"))
 	for _, dir := range dirs {
 		s := siteOf(dir, true)
@@ -103,11 +114,12 @@ func sweep() {
 		if err != nil {
 			continue
 		}
-		if s.clean() == nil {
-			os.RemoveAll(dir)
+		if s.clean() == nil && os.RemoveAll(dir) == nil {
+			removed = append(removed, dir)
 		}
 		lock.Close()
 	}
+	return removed
 }
 
 // clean ends what is left of an engine on this site, and removes all of it

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -19,18 +21,34 @@ import (
 
 // Undeploy implements runner.Deployer.
 func (a *App) Undeploy(ctx context.Context, r runner.Removal) error {
-	if err := a.dropHelpers(ctx); err != nil { // they hold the volumes
+	err := a.bus.until(ctx, func() (bool, time.Duration, error) {
+		err := a.dropHelpers(ctx) // they hold the volumes
+		if r.Await && passing(err) {
+			runner.Waiting(ctx, "the engine to answer")
+			return false, 0, nil
+		}
+		return true, 0, err
+	})
+	if err != nil {
 		return err
 	}
 	c := &clearing{
-		cli: a.cli, bus: a.bus, grace: r.Grace,
+		cli: a.cli, bus: a.bus, grace: r.Grace, await: r.Await,
 		list: func(ctx context.Context) (objects, error) { return collect(ctx, a.cli, a.mine()) },
 		keep: map[kind]bool{volumes: !r.Volumes, secrets: !r.Secrets},
 		last: a.logs.drained,
 	}
-	err := c.run(ctx)
+	err = c.run(ctx)
 	a.logs.allDrained(ctx)
 	return err
+}
+
+// passing tells an error that may be over once the engine is back: it takes
+// no connection, broke one, or has no swarm yet.
+func passing(err error) bool {
+	var broken net.Error
+	return err != nil && (client.IsErrConnectionFailed(err) || errors.As(err, &broken) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		cerrdefs.IsUnavailable(err) || cerrdefs.IsInternal(err) || strings.Contains(err.Error(), "EOF"))
 }
 
 // Left lists what the engine still holds of the run or of the stack's name;
@@ -57,6 +75,7 @@ type clearing struct {
 	list  func(context.Context) (objects, error)
 	keep  map[kind]bool
 	grace time.Duration                                  // 0: what services say
+	await bool                                           // go on when the engine does not answer
 	last  func(context.Context, container.Summary) error // done between a container's end and its removal; may be nil
 
 	mu     sync.Mutex
@@ -77,6 +96,10 @@ func (c *clearing) run(ctx context.Context) error {
 	var left objects
 	err := c.bus.until(ctx, func() (bool, time.Duration, error) {
 		all, err := c.list(ctx)
+		if c.await && passing(err) {
+			runner.Waiting(ctx, "the engine to answer")
+			return false, 0, nil
+		}
 		if err != nil {
 			return false, 0, err
 		}
