@@ -28,19 +28,24 @@ import (
 
 const (
 	helperName    = "ccci/helper"
-	helperLayout  = "1" // counted up when the image changes for the same two programs
+	helperLayout  = "2" // counted up when the image changes for the same two programs
 	helperLabel   = "ccci.helper"
 	resticInImage = "/usr/bin/restic"
 )
 
+// helperLinks are names in PATH by which the tool's program is called as
+// another: the helper image is also an app's, on an engine that has no other.
+var helperLinks = []string{"sh", "store"}
+
 // HelperImage returns the id of the helper image, which is built on the
 // engine unless it has it. The image holds two static programs and nothing
-// else, so that nothing is pulled: /abra-ccci, a copy of the file tool (empty:
-// the running program), and /restic, a copy of the file restic (empty: the
-// one beside tool, else a static one in PATH, else the one in a restic/restic
-// image that the engine has). It is tagged ccci/helper:<hash of both>. A
-// missing or dynamically linked program is an InfraError with a hint. When an
-// image is built, those of other builds go, as DropHelperImages says.
+// else but links to the first one, so that nothing is pulled: /abra-ccci, a
+// copy of the file tool (empty: the running program), and /restic, a copy of
+// the file restic (empty: the one beside tool, else a static one in PATH, else
+// the one in a restic/restic image that the engine has). It is tagged
+// ccci/helper:<hash of both>. A missing or dynamically linked program is an
+// InfraError with a hint. When an image is built, those of other builds go, as
+// DropHelperImages says.
 func HelperImage(ctx context.Context, c *client.Client, tool, restic string) (id string, err error) {
 	toolBytes, toolPath, err := readTool(tool)
 	if err != nil {
@@ -93,6 +98,19 @@ func DropHelperImages(ctx context.Context, c client.APIClient, keep string, age 
 		}
 	}
 	return removed, nil
+}
+
+// ImageName is a name that the engine has for an image, as compose files want
+// one; the image's id if it has none.
+func ImageName(ctx context.Context, c *client.Client, id string) (string, error) {
+	img, err := c.ImageInspect(ctx, id)
+	if err != nil {
+		return "", &runner.InfraError{Op: "look for image " + id, Err: err}
+	}
+	for _, name := range img.RepoTags {
+		return name, nil
+	}
+	return img.ID, nil
 }
 
 // imageID is the id of a local image; "" if the engine lacks it.
@@ -250,11 +268,11 @@ func importHelper(ctx context.Context, c *client.Client, ref string, tool, resti
 	return jsonmessage.DisplayJSONMessagesStream(resp, io.Discard, 0, false, nil)
 }
 
-// writeHelper writes the image's files: the programs, a place for restic's
-// temporary files, and the points where volumes and repository are mounted.
+// writeHelper writes the image's files: the programs and links to them, a
+// place for temporary files, and the points where volumes and repository are mounted.
 func writeHelper(w io.Writer, tool, restic []byte) error {
 	t := tar.NewWriter(w)
-	for _, dir := range []tar.Header{{Name: "tmp/", Mode: 0o1777}, {Name: "volumes/", Mode: 0o755}, {Name: "repository/", Mode: 0o700}} {
+	for _, dir := range []tar.Header{{Name: "tmp/", Mode: 0o1777}, {Name: "volumes/", Mode: 0o755}, {Name: "repository/", Mode: 0o700}, {Name: "bin/", Mode: 0o755}} {
 		dir.Typeflag = tar.TypeDir
 		if err := t.WriteHeader(&dir); err != nil {
 			return err
@@ -269,6 +287,11 @@ func writeHelper(w io.Writer, tool, restic []byte) error {
 			return err
 		}
 		if _, err := t.Write(f.content); err != nil {
+			return err
+		}
+	}
+	for _, link := range helperLinks {
+		if err := t.WriteHeader(&tar.Header{Name: "bin/" + link, Linkname: "../abra-ccci", Mode: 0o777, Typeflag: tar.TypeSymlink}); err != nil {
 			return err
 		}
 	}
