@@ -33,6 +33,8 @@ type climb struct {
 
 	folder *runner.Folder
 	hostID string
+
+	sabotage func(runner.Deployer) runner.Deployer // of the tool, by selftest; nil: none
 }
 
 // newClimb prepares everything that needs no engine, and refuses what must
@@ -64,7 +66,7 @@ func newClimb(ctx context.Context, e *env, arg string, o testOptions) (_ *climb,
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(c.folder.Path), c.folder.Close())
+			err = errors.Join(err, c.discard())
 		}
 	}()
 	if err := c.prepare(head); err != nil {
@@ -138,20 +140,32 @@ func (c *climb) admit(side *recipe.Checkout) error {
 }
 
 // run finds an engine and climbs.
-func (c *climb) run(ctx context.Context) (results *runner.Results, err error) {
-	climbing := false
-	defer func() {
-		if !climbing { // then there is no record to keep
-			err = errors.Join(err, os.RemoveAll(c.folder.Path))
-		}
-		err = errors.Join(err, c.folder.Close())
-	}()
+func (c *climb) run(ctx context.Context) (_ *runner.Results, err error) {
 	site, err := openSite(ctx, c.e, c.o.engine)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.discard())
 	}
 	defer func() { err = errors.Join(err, site.close(ctx)) }()
 	reapDead(ctx, c.e, site, c.hostID, c.locks(), c.o.runID)
+	watch := newProgress(c.e, c.rec.Name)
+	defer watch.Close()
+	defer context.AfterFunc(ctx, func() { watch.say("interrupted: removing what the run made; once more, and it stays") })()
+	return c.on(ctx, site, watch)
+}
+
+// discard gives up a run that has no record to keep.
+func (c *climb) discard() error { return errors.Join(os.RemoveAll(c.folder.Path), c.folder.Close()) }
+
+// on climbs on an engine.
+func (c *climb) on(ctx context.Context, site *site, watch runner.Observer) (results *runner.Results, err error) {
+	climbing := false
+	defer func() {
+		if climbing {
+			err = errors.Join(err, c.folder.Close())
+		} else {
+			err = errors.Join(err, c.discard())
+		}
+	}()
 	if err := site.bring(ctx, c.images()); err != nil {
 		return nil, err
 	}
@@ -176,11 +190,12 @@ func (c *climb) run(ctx context.Context) (results *runner.Results, err error) {
 		}
 	}()
 	c.conf.Deployer, c.conf.Tasks, c.conf.Machine = app, app, app
+	if c.sabotage != nil {
+		c.conf.Deployer = c.sabotage(app)
+	}
 	c.conf.Volumes, c.conf.Backups = inside.Volumes{Box: app}, restic.New(app, app)
 	c.conf.Lint = func(context.Context) []lint.Result { return lint.Run(lintInput(c.rec, c.conf.Head)) }
 	c.conf.Engine = runner.EngineInfo{Version: site.facts.Version}
-	watch := newProgress(c.e, c.rec.Name)
-	defer watch.Close()
 	c.conf.Observer = watch
 	if run, err = runner.New(c.conf); err != nil {
 		return nil, err
@@ -191,7 +206,6 @@ func (c *climb) run(ctx context.Context) (results *runner.Results, err error) {
 		}
 	}
 	climbing = true
-	defer context.AfterFunc(ctx, func() { watch.say("interrupted: removing what the run made; once more, and it stays") })()
 	return run.Climb(ctx)
 }
 

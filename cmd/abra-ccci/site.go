@@ -98,6 +98,9 @@ func (s *site) bring(ctx context.Context, images []string) error {
 	}
 	defer inUse.Close()
 	for _, ref := range images {
+		if _, err := swarm.ImageName(ctx, s.client, ref); err == nil {
+			continue // the helper image, which was built there
+		}
 		if err := swarm.CopyImage(ctx, inUse, s.client, ref); err != nil && !errdefs.IsNotFound(err) {
 			return err
 		}
