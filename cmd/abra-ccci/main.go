@@ -1,10 +1,15 @@
 package main
 
 import (
+	"context"
 	"os"
+	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
+	"coopcloud.tech/abra-ccci/canary/app"
+	"coopcloud.tech/abra-ccci/canary/shell"
 	"coopcloud.tech/abra-ccci/runner/inside"
 )
 
@@ -16,8 +21,26 @@ func run() int {
 	if len(os.Args) > 1 && os.Args[1] == "inside" {
 		return inside.Main(os.Args[2:], os.Stdin, os.Stdout, os.Stderr)
 	}
+	if code, ok := asCanary(); ok {
+		return code
+	}
 	ctx, stop := interruptible(os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	e := &env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, now: time.Now}
 	return execute(ctx, e, os.Args[1:])
+}
+
+// asCanary is what the program does in a canary's stack, where it is called by
+// the name of a link to it.
+func asCanary() (code int, ok bool) {
+	name := filepath.Base(os.Args[0])
+	if name != "sh" && name != "store" {
+		return 0, false
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if name == "sh" {
+		return shell.Main(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr), true
+	}
+	return app.Main(ctx, os.Args[1:], app.World{Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}), true
 }

@@ -1,0 +1,299 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"coopcloud.tech/abra-ccci/canary"
+	"coopcloud.tech/abra-ccci/runner"
+	"coopcloud.tech/abra-ccci/runner/swarm"
+)
+
+// selftestOptions are the flags of `abra-ccci selftest`.
+type selftestOptions struct {
+	only   []string
+	jobs   int
+	engine string
+	json   bool
+}
+
+// defaultJobs is how many canaries run at once: most of their time they wait.
+const defaultJobs = 4
+
+func selftestCommand(e *env) *cobra.Command {
+	o := selftestOptions{}
+	cmd := &cobra.Command{
+		Use:   "selftest",
+		Short: "prove on this engine that every rung can fail",
+		Long: `Selftest runs canaries: recipes and suites that are known to be bad, one for
+each way to fail. Each must be caught by its own test, for its own reason, and
+that test must pass for the good recipe in which the canary was planted. So a
+green of this tool, on this engine, is a green that could have been red.
+
+The canaries' app is the tool's own program: nothing is pulled. Everything that
+a canary makes carries its run's id and is removed. Of a canary that is not
+proven the run folder stays, and is named.
+
+Exit status: 0 all are proven, 1 could not tell, 2 usage, 3 a canary was missed,
+130 interrupted.`,
+		Example: `  abra-ccci selftest
+  abra-ccci selftest --only dump-once,old-memory
+  abra-ccci selftest --engine private --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runSelftest(cmd.Context(), e, o) },
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&o.only, "only", nil, "run only these canaries")
+	f.IntVar(&o.jobs, "jobs", defaultJobs, "run `N` canaries at once")
+	f.StringVar(&o.engine, "engine", "", "private: start a throw-away Docker engine")
+	f.BoolVar(&o.json, "json", false, "print the table as JSON on stdout")
+	return cmd
+}
+
+// choose is the canaries that --only names; all if it names none.
+func (o *selftestOptions) choose() ([]canary.Canary, error) {
+	all := canary.All()
+	switch {
+	case o.jobs < 1:
+		return nil, &usageError{fmt.Errorf("--jobs: %d canaries at once are none", o.jobs)}
+	case o.engine != "" && o.engine != "private":
+		return nil, &usageError{fmt.Errorf("--engine: %q is not an engine; leave it out, or say private", o.engine)}
+	}
+	for _, name := range o.only {
+		if !slices.ContainsFunc(all, func(c canary.Canary) bool { return c.Name == name }) {
+			return nil, &usageError{fmt.Errorf("--only: no canary %q; canaries are %s", name, strings.Join(names(all), ", "))}
+		}
+	}
+	if o.only == nil {
+		return all, nil
+	}
+	return slices.DeleteFunc(all, func(c canary.Canary) bool { return !slices.Contains(o.only, c.Name) }), nil
+}
+
+func names(canaries []canary.Canary) []string {
+	var out []string
+	for _, c := range canaries {
+		out = append(out, c.Name)
+	}
+	return out
+}
+
+// A selftest is one run of the command.
+type selftest struct {
+	e     *env
+	site  *site
+	dir   string // everything that it writes, but what the engine has
+	image string // of the canaries' app
+	watch *flock
+	rows  []*row // the good recipes, then the canaries
+}
+
+// A row is one line of the table, and the run behind it.
+type row struct {
+	canary  canary.Canary
+	good    bool // a good recipe: nothing is planted
+	results *runner.Results
+	err     error // why there is no record
+	took    time.Duration
+	folder  string
+	verdict canary.Verdict
+}
+
+// runSelftest runs the canaries, prints the table, and makes it an exit status.
+func runSelftest(ctx context.Context, e *env, o selftestOptions) (err error) {
+	canaries, err := o.choose()
+	if err != nil {
+		return err
+	}
+	t := &selftest{e: e, rows: rowsOf(canaries)}
+	started := e.now()
+	if t.site, err = openSite(ctx, e, o.engine); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.site.close()) }()
+	if t.image, err = swarm.ImageName(ctx, t.site.client, t.site.helper); err != nil {
+		return err
+	}
+	if t.dir, err = scratch(e.stateDir()); err != nil {
+		return err
+	}
+	t.run(ctx, o.jobs)
+	t.judge()
+	if err := t.sweep(); err != nil {
+		return err
+	}
+	if o.json {
+		err = t.encode(e.stdout, e.now().Sub(started))
+	} else {
+		err = t.print(e.stdout, e.now().Sub(started))
+	}
+	return errors.Join(err, t.code(ctx))
+}
+
+// scratch makes the folder of one selftest.
+func scratch(stateDir string) (string, error) {
+	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(stateDir, "selftest-")
+}
+
+// rowsOf puts the good recipes that canaries need before them.
+func rowsOf(canaries []canary.Canary) []*row {
+	var rows []*row
+	for _, name := range canary.Goods() {
+		if slices.ContainsFunc(canaries, func(c canary.Canary) bool { return c.Of == name }) {
+			rows = append(rows, &row{canary: canary.Good(name), good: true})
+		}
+	}
+	for _, c := range canaries {
+		rows = append(rows, &row{canary: c})
+	}
+	return rows
+}
+
+// run climbs with every row, several at once, those that take long first.
+func (t *selftest) run(ctx context.Context, jobs int) {
+	t.watch = newFlock(t.e, len(t.rows))
+	defer t.watch.Close()
+	queue := slices.Clone(t.rows)
+	slices.SortStableFunc(queue, func(a, b *row) int { return b.length() - a.length() })
+	var g errgroup.Group
+	g.SetLimit(jobs)
+	for _, r := range queue {
+		g.Go(func() error {
+			if ctx.Err() == nil {
+				t.climb(ctx, r)
+			} else {
+				r.err = ctx.Err()
+			}
+			return nil
+		})
+	}
+	g.Wait()
+}
+
+// length tells rows that take long from others: what restores takes longest,
+// and an error that is asked again and again takes longer still.
+func (r *row) length() int {
+	switch {
+	case r.canary.Slow:
+		return 3
+	case r.canary.Rungs == nil:
+		return 2
+	case slices.Contains(r.canary.Rungs, runner.RungBackupRestore):
+		return 1
+	}
+	return 0
+}
+
+// climb is the run of one row.
+func (t *selftest) climb(ctx context.Context, r *row) {
+	began := t.e.now()
+	b := t.watch.begin(r.canary.Name)
+	r.results, r.err = t.results(ctx, r, b)
+	r.took = t.e.now().Sub(began)
+	b.end(r.settled(), r.took)
+}
+
+// settled is what is known of a row before the good recipes are: their tests
+// pass, or the table will say so.
+func (r *row) settled() string {
+	switch {
+	case r.err != nil:
+		return r.err.Error()
+	case r.good:
+		return string(canary.JudgeGood(r.results).Outcome)
+	}
+	if v := r.canary.Judge(r.results, nil); !v.Caught {
+		return v.Why
+	}
+	return "caught"
+}
+
+func (t *selftest) results(ctx context.Context, r *row, b *bird) (*runner.Results, error) {
+	dir := filepath.Join(t.dir, r.canary.Name)
+	w, err := r.canary.Write(dir, t.image)
+	if err != nil {
+		return nil, err
+	}
+	quiet := *t.e
+	quiet.stderr = b
+	c, err := newClimb(ctx, &quiet, w.Recipe, testOptions{suite: w.Suite, rungs: r.canary.Rungs,
+		runID: runID("selftest-"+r.canary.Name, t.e.now()), runsDir: filepath.Join(dir, "runs")})
+	if err != nil {
+		return nil, err
+	}
+	c.sabotage = r.canary.Sabotage
+	r.folder = c.folder.Path
+	results, err := c.on(ctx, t.site, b)
+	if r.canary.Sabotage != nil { // what it left on purpose
+		_, reaped := reap(context.WithoutCancel(ctx), &quiet, t.site.client, c.hostID, c.locks(), []string{c.o.runID})
+		err = errors.Join(err, reaped)
+	}
+	return results, err
+}
+
+// judge says what each row proves.
+func (t *selftest) judge() {
+	goods := map[string]*runner.Results{}
+	for _, r := range t.rows {
+		if r.good {
+			goods[r.canary.Name] = r.results
+		}
+	}
+	for _, r := range t.rows {
+		if r.good {
+			r.verdict = canary.JudgeGood(r.results)
+		} else {
+			r.verdict = r.canary.Judge(r.results, goods[r.canary.Of])
+		}
+		if r.err != nil {
+			r.verdict.Outcome, r.verdict.Why = canary.Unknown, r.err.Error()
+		}
+	}
+}
+
+// sweep removes what was written, but for the folders of what is not proven.
+func (t *selftest) sweep() error {
+	var errs []error
+	kept := false
+	for _, r := range t.rows {
+		_, err := os.Stat(r.folder)
+		if r.verdict.Outcome != canary.Proven && r.folder != "" && err == nil {
+			kept = true
+			continue
+		}
+		r.folder = ""
+		errs = append(errs, os.RemoveAll(filepath.Join(t.dir, r.canary.Name)))
+	}
+	if !kept {
+		errs = append(errs, os.RemoveAll(t.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// code is the exit status: nil if every row is proven.
+func (t *selftest) code(ctx context.Context) error {
+	has := func(o canary.Outcome) bool {
+		return slices.ContainsFunc(t.rows, func(r *row) bool { return r.verdict.Outcome == o })
+	}
+	switch {
+	case ctx.Err() != nil:
+		return codeError(exitInterrupted)
+	case has(canary.Missed):
+		return codeError(exitFail)
+	case has(canary.Unknown):
+		return codeError(exitUnknown)
+	}
+	return nil
+}
