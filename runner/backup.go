@@ -64,12 +64,11 @@ func (r *Run) backup(ctx context.Context, s *stageRun) error {
 	for _, p := range r.probes {
 		s.test(ctx, "backup_holds_"+p.slug, func(ctx context.Context) error { return r.ex.present(ctx, p).asError() })
 	}
-	started := time.Now()
 	if !s.test(ctx, "backup_snapshot_second", func(ctx context.Context) error { return r.pin(ctx, plan) }) {
 		return blocked("backup_snapshot_second")
 	}
 	for _, path := range plan.Saved() {
-		s.found(ctx, "backup_captures_"+pathSlug(path), r.captured(plan, path, started))
+		s.found(ctx, "backup_captures_"+pathSlug(path), r.captured(plan, path))
 	}
 	for _, volume := range mountedVolumes(r.running.Stack) {
 		s.found(ctx, "volume_complete_"+Slug(volume), r.complete(plan, volume))
@@ -199,7 +198,7 @@ func (r *Run) pin(ctx context.Context, plan *labels.Plan) error {
 	if r.stored, err = r.Backups.Files(ctx, snap.ID); err != nil {
 		return err
 	}
-	r.stable = map[string]Manifest{}
+	r.before, r.stable = before, map[string]Manifest{}
 	for volume := range before {
 		r.stable[volume] = unchanged(before[volume], after[volume])
 	}
@@ -243,8 +242,8 @@ func unchanged(before, after Manifest) Manifest {
 
 // captured tells whether a planned path is in the snapshot as something that
 // can be restored: a directory with something of the app's in it, or a file
-// that is not empty, and no older than the backup if a hook dumps it.
-func (r *Run) captured(plan *labels.Plan, p labels.SavedPath, started time.Time) error {
+// that is not empty, and not what was there before if a hook dumps it.
+func (r *Run) captured(plan *labels.Plan, p labels.SavedPath) error {
 	below := 0
 	var self *Entry
 	for _, e := range r.stored[p.Volume] {
@@ -259,8 +258,8 @@ func (r *Run) captured(plan *labels.Plan, p labels.SavedPath, started time.Time)
 		return fmt.Errorf("%s is not in the snapshot", p)
 	case self != nil && self.Type == "file" && self.Size == 0:
 		return fmt.Errorf("%s is an empty file in the snapshot", p)
-	case self != nil && self.Type == "file" && dumped(plan, p) && self.MTime.Before(started.Truncate(time.Second)):
-		return fmt.Errorf("%s was written at %s, before this backup began: the pre-hook did not write it", p, self.MTime.UTC().Format(time.RFC3339))
+	case self != nil && self.Type == "file" && dumped(plan, p) && r.untouched(p, *self):
+		return fmt.Errorf("%s is as it was before this backup, written at %s: the pre-hook did not write it", p, self.MTime.UTC().Format(time.RFC3339))
 	case self != nil && self.Type != "file" && self.Type != "dir":
 		return fmt.Errorf("%s is a %s in the snapshot, not a file or a directory", p, self.Type)
 	case self != nil && self.Type == "dir" && below == 0:
@@ -268,6 +267,14 @@ func (r *Run) captured(plan *labels.Plan, p labels.SavedPath, started time.Time)
 		return unver("%s is empty in the snapshot: nothing can be proven of it", p)
 	}
 	return nil
+}
+
+// untouched tells whether a file of the snapshot is the one that was in the
+// volume before the backup began. Both times are the engine's clock's.
+func (r *Run) untouched(p labels.SavedPath, stored Entry) bool {
+	return slices.ContainsFunc(r.before[p.Volume], func(e Entry) bool {
+		return e.Path == stored.Path && e.MTime.Equal(stored.MTime) && e.Size == stored.Size
+	})
 }
 
 // dumped tells whether a pre-hook runs in a service that mounts the path's volume.

@@ -17,7 +17,7 @@ func file(path string, size int64, hash string) Entry {
 func dir(path string) Entry { return Entry{Path: path, Type: "dir", Mode: 0o755} }
 
 func TestCaptured(t *testing.T) {
-	began := time.Date(2026, 6, 11, 12, 0, 0, 500, time.UTC)
+	first := time.Date(2026, 6, 11, 12, 0, 0, 500, time.UTC)
 	dump := func(at time.Time, size int64) Entry { e := file("dump.sql", size, ""); e.MTime = at; return e }
 	hooked := &labels.Plan{
 		Volumes: []labels.VolumePlan{{Volume: "v", Mounts: []labels.MountPoint{{Service: "db", Target: "/d"}}}},
@@ -37,17 +37,18 @@ func TestCaptured(t *testing.T) {
 		{"nothing but our canary", plain, ".", Manifest{dir("."), file(canaryPrefix+"x", 0, "")}, Unver, "empty in the snapshot"},
 		{"not in the snapshot", plain, "sub", Manifest{dir("."), file("a", 1, "")}, Fail, "not in the snapshot"},
 		{"a name that only begins alike", plain, "sub", Manifest{dir("."), file("subway", 1, "")}, Fail, "not in the snapshot"},
-		{"empty file", plain, "dump.sql", Manifest{dump(began, 0)}, Fail, "empty file"},
+		{"empty file", plain, "dump.sql", Manifest{dump(first, 0)}, Fail, "empty file"},
 		{"symlink", plain, "data", Manifest{{Path: "data", Type: "symlink"}}, Fail, "is a symlink"},
-		{"fresh dump", hooked, "dump.sql", Manifest{dump(began.Add(time.Second), 9)}, Pass, ""},
-		{"dump of the same second, whose clock has no fractions", hooked, "dump.sql", Manifest{dump(began.Truncate(time.Second), 9)}, Pass, ""},
-		{"stale dump", hooked, "dump.sql", Manifest{dump(began.Add(-time.Minute), 9)}, Fail, "before this backup began"},
-		{"old file that no hook writes", plain, "dump.sql", Manifest{dump(began.Add(-time.Minute), 9)}, Pass, ""},
+		{"fresh dump", hooked, "dump.sql", Manifest{dump(first.Add(time.Millisecond), 9)}, Pass, ""},
+		{"fresh dump by a clock that was set back", hooked, "dump.sql", Manifest{dump(first.Add(-time.Hour), 9)}, Pass, ""},
+		{"dump of another size at the same moment", hooked, "dump.sql", Manifest{dump(first, 8)}, Pass, ""},
+		{"stale dump", hooked, "dump.sql", Manifest{dump(first, 9)}, Fail, "as it was before this backup"},
+		{"old file that no hook writes", plain, "dump.sql", Manifest{dump(first, 9)}, Pass, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := &Run{stored: map[string]Manifest{"v": tt.stored}}
-			status, reason := statusOf(t.Context(), r.captured(tt.plan, labels.SavedPath{Volume: "v", Path: tt.path, Service: "db", Mount: "/d"}, began))
+			r := &Run{stored: map[string]Manifest{"v": tt.stored}, before: map[string]Manifest{"v": {dump(first, 9)}}}
+			status, reason := statusOf(t.Context(), r.captured(tt.plan, labels.SavedPath{Volume: "v", Path: tt.path, Service: "db", Mount: "/d"}))
 			if status != tt.want || !strings.Contains(reason, tt.reason) {
 				t.Errorf("%s (%s), want %s (%s)", status, reason, tt.want, tt.reason)
 			}

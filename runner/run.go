@@ -66,6 +66,7 @@ type Run struct {
 	basePlan *labels.Plan
 	snapshot *Snapshot // pinned: the only one that is restored
 	stored   map[string]Manifest
+	before   map[string]Manifest // per volume: what was there when the pinned backup began
 	stable   map[string]Manifest // per volume: what stood still around the snapshot
 	started  error               // why the head did not start from nothing, once that is known
 
