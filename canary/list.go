@@ -60,7 +60,7 @@ var all = []Canary{
 		Name: "labels-never-reach", Of: "files", Rungs: backup,
 		Wrong: "only a new line of .env.sample loads the labels: apps already deployed never get them",
 		Plant: []Edit{
-			{compose, switchOn + nextLabel, ""},
+			{compose, nextLabel + switchOn, ""},
 			{"compose.backup.yml", "", "version: \"3.8\"\nservices:\n  app:\n    deploy:\n      labels:\n        - \"backupbot.backup=true\"\n"},
 			{".env.sample", `COMPOSE_FILE="compose.yml"`, `COMPOSE_FILE="compose.yml:compose.backup.yml"`},
 		},
