@@ -131,7 +131,7 @@ var all = []Canary{
 		Name: "check-never-looks", Of: "files", Rungs: backup,
 		Wrong: "the check looks at what it says itself",
 		Plant: []Edit{{runner.SuiteFile, checkText, `sh = "echo kept ${TOKEN}", equals = "kept ${TOKEN}"`}},
-		Want:  Finding{runner.RungBackupRestore, "wipe_removes_text", runner.Fail, "the check still holds"},
+		Want:  Finding{runner.RungBackupRestore, "wipe_removes_text", runner.Fail, "holds for a token that was never seeded"},
 	},
 	{
 		Name: "content-recreated", Of: "files", Rungs: backup,
