@@ -82,7 +82,7 @@ var all = []Canary{
 		Name: "writable-layer", Of: "files", Rungs: backup,
 		Wrong: "the app keeps its data in the container's writable layer",
 		Plant: []Edit{{compose, atData, "STORE_DIR: /srv/store"}},
-		Want:  Finding{runner.RungBackupRestore, "restore_returns_text", runner.Fail, "/srv/store"},
+		Want:  Finding{runner.RungBackupRestore, "restore_returns_text", runner.Fail, "writes to /srv/store of service app (the container's writable layer)"},
 	},
 	{
 		Name: "data-volume-excluded", Of: "pair", Rungs: backup,
@@ -91,7 +91,7 @@ var all = []Canary{
 			{compose, switchOn, switchOn + nextLabel + `- "backupbot.backup.volumes.data=false"`},
 			{runner.SuiteFile, "[[functional]]", "[[exclude]]\nvolume = \"data\"\nreason = \"a cache, filled again on start\"\n\n[[functional]]"},
 		},
-		Want: Finding{runner.RungBackupRestore, "restore_returns_text", runner.Fail, gone},
+		Want: Finding{runner.RungBackupRestore, "restore_returns_text", runner.Fail, "no label saves app:/data, which it covers"},
 	},
 	{
 		Name: "dump-once", Of: "dump", Rungs: backup,

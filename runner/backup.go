@@ -64,6 +64,7 @@ func (r *Run) backup(ctx context.Context, s *stageRun) error {
 	for _, p := range r.probes {
 		s.test(ctx, "backup_holds_"+p.slug, func(ctx context.Context) error { return r.ex.present(ctx, p).asError() })
 	}
+	s.test(ctx, "state_outside_volumes", r.outsideTest)
 	if !s.test(ctx, "backup_snapshot_second", func(ctx context.Context) error { return r.pin(ctx, plan) }) {
 		return blocked("backup_snapshot_second")
 	}

@@ -133,7 +133,7 @@ func (d *drill) first(ctx context.Context, s *stageRun) error {
 			if len(p.tokens) == 0 {
 				return unver("nothing was seeded")
 			}
-			return r.ex.present(ctx, p).asError()
+			return r.lost(d.plan, p, r.ex.present(ctx, p).asError())
 		})
 	}
 	r.mu.Lock()

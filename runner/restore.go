@@ -34,7 +34,7 @@ func (r *Run) restore(ctx context.Context, s *stageRun) error {
 			if !s.passed("wipe_removes_" + p.slug) {
 				return blocked("wipe_removes_" + p.slug)
 			}
-			first[p] = r.ex.present(ctx, p).asError()
+			first[p] = r.lost(plan, p, r.ex.present(ctx, p).asError())
 			return first[p]
 		})
 	}

@@ -68,6 +68,7 @@ type Run struct {
 	stored   map[string]Manifest
 	before   map[string]Manifest // per volume: what was there when the pinned backup began
 	stable   map[string]Manifest // per volume: what stood still around the snapshot
+	outside  []Outside           // what tasks held outside named volumes around the snapshot
 	started  error               // why the head did not start from nothing, once that is known
 
 	drillStarted time.Time
