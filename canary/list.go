@@ -197,6 +197,6 @@ const pictureProbe = `[[probe]]
 name   = "picture"
 covers = ["app:/media"]
 seed   = [{ service = "app", sh = "echo picture ${TOKEN} > /media/p${TOKEN}" }]
-check  = [{ service = "app", sh = "test -e /media/p${TOKEN} || exit 4; read x < /media/p${TOKEN}; echo $x", equals = "picture ${TOKEN}", gone_exit = [4], timeout = "10s" }]
+check  = [{ service = "app", sh = "test -e /media/p${TOKEN} || exit 4; read x < /media/p${TOKEN}; echo $x", equals = "picture ${TOKEN}", gone_exit = [4] }]
 wipe   = [{ service = "app", sh = "echo > /media/p${TOKEN}" }]
 `

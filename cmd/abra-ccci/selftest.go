@@ -269,7 +269,8 @@ func (t *selftest) sweep() error {
 	kept := false
 	for _, r := range t.rows {
 		_, err := os.Stat(r.folder)
-		if r.verdict.Outcome != canary.Proven && r.folder != "" && err == nil {
+		told := r.results != nil && !r.results.Interrupted
+		if r.verdict.Outcome != canary.Proven && told && err == nil {
 			kept = true
 			continue
 		}
