@@ -194,11 +194,17 @@ func (b *bench) nothingLeft(id string) {
 	}
 }
 
-// ofRun lists what carries a run's label, asked of Docker itself and not of our own code.
+// ofRun lists what carries a run's label.
 func ofRun(t *testing.T, c *client.Client, id string) []string {
 	t.Helper()
+	return labelled(t, c, "ccci.run="+id)
+}
+
+// labelled lists what carries a label, asked of Docker itself and not of our own code.
+func labelled(t *testing.T, c *client.Client, label string) []string {
+	t.Helper()
 	ctx := context.Background()
-	f := filters.NewArgs(filters.Arg("label", "ccci.run="+id))
+	f := filters.NewArgs(filters.Arg("label", label))
 	var left []string
 	note := func(kind string, n int, err error) {
 		if err != nil {
