@@ -119,11 +119,16 @@ func runSelftest(ctx context.Context, e *env, o selftestOptions) (err error) {
 	if t.site, err = openSite(ctx, e, o.engine); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, t.site.close()) }()
+	defer func() { err = errors.Join(err, t.site.close(ctx)) }()
 	if t.image, err = swarm.ImageName(ctx, t.site.client, t.site.helper); err != nil {
 		return err
 	}
-	if t.dir, err = scratch(e.stateDir()); err != nil {
+	host, err := hostID(e.stateDir())
+	if err != nil {
+		return err
+	}
+	reapDead(ctx, e, t.site, host, (&climb{e: e}).locks(), "")
+	if t.dir, err = os.MkdirTemp(e.stateDir(), "selftest-"); err != nil {
 		return err
 	}
 	t.run(ctx, o.jobs)
@@ -137,14 +142,6 @@ func runSelftest(ctx context.Context, e *env, o selftestOptions) (err error) {
 		err = t.print(e.stdout, e.now().Sub(started))
 	}
 	return errors.Join(err, t.code(ctx))
-}
-
-// scratch makes the folder of one selftest.
-func scratch(stateDir string) (string, error) {
-	if err := os.MkdirAll(stateDir, 0o700); err != nil {
-		return "", err
-	}
-	return os.MkdirTemp(stateDir, "selftest-")
 }
 
 // rowsOf puts the good recipes that canaries need before them.
@@ -237,8 +234,10 @@ func (t *selftest) results(ctx context.Context, r *row, b *bird) (*runner.Result
 	r.folder = c.folder.Path
 	results, err := c.on(ctx, t.site, b)
 	if r.canary.Sabotage != nil { // what it left on purpose
-		_, reaped := reap(context.WithoutCancel(ctx), &quiet, t.site.client, c.hostID, c.locks(), []string{c.o.runID})
-		err = errors.Join(err, reaped)
+		late, cancel := runner.Outlast(ctx, closeTime)
+		defer cancel()
+		_, left := (&reaper{e: &quiet, client: t.site.client, host: c.hostID, locks: c.locks()}).reap(late, []string{c.o.runID})
+		err = errors.Join(err, left)
 	}
 	return results, err
 }
