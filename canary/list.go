@@ -36,7 +36,7 @@ var all = []Canary{
 		Name: "never-healthy", Of: "files", Rungs: install,
 		Wrong: "the healthcheck asks a port on which nobody listens",
 		Plant: []Edit{{compose, `"store", "health"]`, `"store", "health", "8081"]`}, {compose, "retries: 10", "retries: 2"}},
-		Want:  Finding{runner.RungInstall, "install_deploys_head", runner.Fail, "unhealthy container"},
+		Want:  Finding{runner.RungInstall, "install_deploys_head", runner.Fail, "unhealthy"},
 	},
 	{
 		Name: "image-missing", Of: "files", Rungs: install,

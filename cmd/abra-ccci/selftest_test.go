@@ -22,7 +22,7 @@ var canaries = []struct {
 	reason           string
 }{
 	{"does-not-start", "install", "install_deploys_head", "fail", `"sreve" is no command`},
-	{"never-healthy", "install", "install_deploys_head", "fail", "unhealthy container"},
+	{"never-healthy", "install", "install_deploys_head", "fail", "unhealthy"},
 	{"image-missing", "install", "install_deploys_head", "unver", "image not to be had"},
 	{"upgrade-loses-data", "upgrade", "upgrade_keeps_text", "fail", "exit 4 says that it is gone"},
 	{"upgrade-rolled-back", "upgrade", "upgrade_moves_to_head", "fail", "rolled back"},

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/swarm"
 
 	"coopcloud.tech/abra-ccci/runner"
@@ -125,6 +127,7 @@ func (a *App) converge(ctx context.Context, goals []goal, before []swarm.Task, t
 		done, soon, err := a.progress(ctx, last)
 		if done {
 			done = a.reallyRun(limited, w, tasks)
+			err = a.endedSick(limited, w, tasks)
 		}
 		return done, soon, err
 	})
@@ -149,6 +152,28 @@ func (a *App) reallyRun(ctx context.Context, w *watch, tasks []swarm.Task) bool 
 		}
 	}
 	return true
+}
+
+// endedSick fails for a task that Swarm ended because its healthcheck said so.
+// Where the program ends well when it is told to stop, Swarm calls the task
+// complete, and does not start it again under restart condition on-failure:
+// else it would pass for a one-shot task that did its work.
+func (a *App) endedSick(ctx context.Context, w *watch, tasks []swarm.Task) error {
+	for _, g := range w.goals {
+		for _, t := range tasks {
+			if w.known[t.ID] || !g.current(t) || t.Status.State != swarm.TaskStateComplete || t.Status.ContainerStatus == nil {
+				continue
+			}
+			c, err := a.cli.ContainerInspect(ctx, t.Status.ContainerStatus.ContainerID)
+			if err != nil && !cerrdefs.IsNotFound(err) {
+				return fault(ctx, "look at a task of "+g.service, err)
+			}
+			if err == nil && c.State != nil && c.State.Health != nil && c.State.Health.Status == container.Unhealthy {
+				return &hopeless{&failure{service: g.service, reason: "the task was ended because it is unhealthy", task: &t}}
+			}
+		}
+	}
+	return nil
 }
 
 // hopeless carries a failure through the bus.

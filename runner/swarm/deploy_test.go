@@ -236,6 +236,8 @@ func TestDeployFails(t *testing.T) {
 			20 * time.Second, false, false, []string{"not converged after 20s", "boom", "(3)"}},
 		{"never healthy", "services: {app: {image: IMAGE, command: [serve, -say, up], healthcheck: {test: [CMD, /app, exists, /nowhere], interval: 500ms, retries: 100}}}",
 			20 * time.Second, false, false, []string{"until healthy", "nowhere", "up"}},
+		{"ended as unhealthy, and well", "services: {app: {image: IMAGE, command: [serve, -say, up], healthcheck: {test: [CMD, /app, exists, /nowhere], interval: 500ms, retries: 2}, deploy: {restart_policy: {condition: on-failure}}}}",
+			4 * time.Minute, false, false, []string{"unhealthy", "nowhere", "good bye"}},
 		{"unplaceable", "services: {app: {image: IMAGE, command: [serve], deploy: {placement: {constraints: [node.labels.no == such]}}}}",
 			4 * time.Second, true, false, []string{"no suitable node"}},
 		{"images missing", "services: {app: {image: 'localhost:1/absent:1'}, db: {image: 'localhost:1/absent:2'}}",
