@@ -81,8 +81,8 @@ var all = []Canary{
 	{
 		Name: "writable-layer", Of: "files", Rungs: backup,
 		Wrong: "the app keeps its data in the container's writable layer",
-		Plant: []Edit{{compose, atData, "STORE_DIR: /srv/store"}},
-		Want:  Finding{runner.RungBackupRestore, "restore_returns_text", runner.Fail, "writes to /srv/store of service app (the container's writable layer)"},
+		Plant: []Edit{{compose, atData, "STORE_DIR: /store"}},
+		Want:  Finding{runner.RungBackupRestore, "restore_returns_text", runner.Fail, "writes to /store of service app (the container's writable layer)"},
 	},
 	{
 		Name: "data-volume-excluded", Of: "pair", Rungs: backup,

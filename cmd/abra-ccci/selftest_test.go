@@ -29,7 +29,7 @@ var canaries = []struct {
 	{"labels-never-reach", "backup_restore", "backup_labels", "fail", "existing-apps-unsaved"},
 	{"path-outside-volumes", "backup_restore", "backup_labels", "fail", "path-outside-mount"},
 	{"partial-volume", "backup_restore", "volume_complete_data", "fail", "journal is missing"},
-	{"writable-layer", "backup_restore", "restore_returns_text", "fail", "the app writes to /srv/store of service app (the container's writable layer)"},
+	{"writable-layer", "backup_restore", "restore_returns_text", "fail", "the app writes to /store of service app (the container's writable layer)"},
 	{"data-volume-excluded", "backup_restore", "restore_returns_text", "fail", "no label saves app:/data, which it covers"},
 	{"dump-once", "backup_restore", "backup_captures_app_data_dump", "fail", "the pre-hook did not write it"},
 	{"dump-nowhere", "backup_restore", "backup_captures_app_data_dump", "fail", "is not in the snapshot"},
