@@ -23,7 +23,8 @@ no longer alive: services, networks, volumes, secrets, configs, helper
 containers; and from disk their working files, with the backup repository and its
 password. Records and logs stay. It never touches what a live run owns, nor
 another host's, nor what no run made. What a run with --keep left goes only if the
-run is named. Every run begins with it. Private engines that were left go, too.`,
+run is named. Every run begins with it. Private engines that were left go, too, and
+helper images of other builds that no container has, after an hour.`,
 		RunE: func(cmd *cobra.Command, runs []string) error {
 			id, err := hostID(e.stateDir())
 			if err != nil {
@@ -49,10 +50,27 @@ func (e *env) reap(ctx context.Context, host string, runs []string) error {
 		fmt.Fprintf(e.stderr, "abra-ccci: removed a private engine that was left: %s\n", runner.Printable(dir))
 	}
 	n, err := r.reap(ctx, runs)
+	if r.client != nil {
+		images, failed := r.dropImages(ctx, c)
+		n, err = n+images, errors.Join(err, failed)
+	}
 	if err = errors.Join(unreachable, err); err == nil && n+len(engines) == 0 {
 		fmt.Fprintln(e.stdout, "nothing to remove")
 	}
 	return err
+}
+
+// dropImages removes helper images that other builds of the tool left.
+func (r *reaper) dropImages(ctx context.Context, c *client.Client) (int, error) {
+	own, err := helperImage(ctx, r.e, c)
+	if err != nil {
+		return 0, err
+	}
+	images, err := swarm.DropHelperImages(ctx, c, own, swarm.HelperAge)
+	for _, image := range images {
+		fmt.Fprintf(r.e.stderr, "abra-ccci: removed a helper image of another build: %s\n", runner.Printable(image))
+	}
+	return len(images), err
 }
 
 // reapDead is reap before a run: what it can't remove, it says. What an

@@ -107,6 +107,11 @@ func (p *Private) start(ctx context.Context, programs map[string]string) error {
 	if err := p.makeNetwork(ctx, programs); err != nil {
 		return err
 	}
+	return p.startDockerd(ctx, programs)
+}
+
+// startDockerd starts the daemon and returns when its swarm takes services.
+func (p *Private) startDockerd(ctx context.Context, programs map[string]string) error {
 	if err := p.startEngine(programs); err != nil {
 		return err
 	}
@@ -168,6 +173,20 @@ func nodeReady(ctx context.Context, c *client.Client) error {
 		}
 	}
 	return errors.New("no node is ready")
+}
+
+// Halt ends dockerd alone, with its containers, as the machine's own engine is
+// ended when its package is upgraded. Resume starts it again.
+func (p *Private) Halt(ctx context.Context) error { return p.procs.end(ctx, "dockerd") }
+
+// Resume starts dockerd again after Halt, or after it died by itself, at the
+// same address and on the same data.
+func (p *Private) Resume(ctx context.Context) error {
+	programs, err := findPrograms()
+	if err != nil {
+		return err
+	}
+	return p.startDockerd(ctx, programs)
 }
 
 // Close ends the engine and removes all of it but a kept data root. When ctx

@@ -355,6 +355,8 @@ func TestHelperImage(t *testing.T) {
 			t.Errorf("image %s, %v for another tool than %s", id2, err, id)
 		}
 	})
+	t.Run("other builds", func(t *testing.T) { dropsOtherBuilds(t, c, tool, id) })
+	t.Run("removed meanwhile", func(t *testing.T) { buildsItAgain(t, c, id) })
 	t.Run("restic", func(t *testing.T) { helperFindsRestic(t, c, tool) })
 }
 
