@@ -20,7 +20,7 @@ import (
 // does something to at a certain moment.
 type climber struct {
 	b              *bench
-	id             string
+	id, runs       string
 	cmd            *exec.Cmd
 	stdout, stderr *bytes.Buffer // whole once it has ended
 	ended          chan struct{}
@@ -37,8 +37,14 @@ func surviving(t *testing.T) *bench {
 // setOff starts a run of notes.
 func (b *bench) setOff(id string, args ...string) *climber {
 	b.t.Helper()
-	c := &climber{b: b, id: id, ended: make(chan struct{})}
-	c.cmd, c.stdout, c.stderr = b.command(append([]string{"test", "notes", "--runs-dir", filepath.Join(b.dir, "runs"), "--run-id", id}, args...)...)
+	return b.setOffIn("runs", id, args...)
+}
+
+// setOffIn has the run's folder in a directory of the bench's.
+func (b *bench) setOffIn(runs, id string, args ...string) *climber {
+	b.t.Helper()
+	c := &climber{b: b, id: id, runs: filepath.Join(b.dir, runs), ended: make(chan struct{})}
+	c.cmd, c.stdout, c.stderr = b.command(append([]string{"test", "notes", "--runs-dir", c.runs, "--run-id", id}, args...)...)
 	if err := c.cmd.Start(); err != nil {
 		b.t.Fatal(err)
 	}
@@ -49,7 +55,7 @@ func (b *bench) setOff(id string, args ...string) *climber {
 	return c
 }
 
-func (c *climber) folder() string { return filepath.Join(c.b.dir, "runs", c.id) }
+func (c *climber) folder() string { return filepath.Join(c.runs, c.id) }
 
 // within is how long a run may take to get somewhere, on a machine that has
 // much else to do.
@@ -100,6 +106,12 @@ func (c *climber) exit() int {
 		c.b.t.Fatalf("run %s does not end: %s", c.id, c.stderr)
 	}
 	return c.cmd.ProcessState.ExitCode()
+}
+
+// results is the run's record.
+func (c *climber) results() *runner.Results {
+	c.b.t.Helper()
+	return c.b.resultsIn(c.runs, c.id)
 }
 
 // diskClean tells whether all is gone from disk that goes with a run.

@@ -153,7 +153,12 @@ func (b *bench) climb(args ...string) (*runner.Results, int) {
 // results reads a run's record as any other reader would.
 func (b *bench) results(id string) *runner.Results {
 	b.t.Helper()
-	data, err := os.ReadFile(filepath.Join(b.dir, "runs", id, "results.json"))
+	return b.resultsIn(filepath.Join(b.dir, "runs"), id)
+}
+
+func (b *bench) resultsIn(runs, id string) *runner.Results {
+	b.t.Helper()
+	data, err := os.ReadFile(filepath.Join(runs, id, "results.json"))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -439,29 +444,6 @@ func TestNoSuite(t *testing.T) {
 	}
 }
 
-// An interrupt ends the run, tears down, and leaves a whole record.
-func TestInterrupt(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "notes")
-	cmd, _, stderr := b.command("test", "notes", "--runs-dir", filepath.Join(b.dir, "runs"), "--run-id", "interrupted")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, func() bool { return slices.ContainsFunc(ofRun(t, engine(t), "interrupted"), isServices) })
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
-		t.Errorf("exit %d\n%s", code, stderr)
-	}
-	b.nothingLeft("interrupted")
-	r := b.results("interrupted")
-	if !r.Interrupted || r.Level != 0 || r.Flags.CleanTeardown != runner.Pass {
-		t.Errorf("interrupted %v, flags %+v\n%s", r.Interrupted, r.Flags, summary(r))
-	}
-}
-
 func isServices(s string) bool { return strings.HasSuffix(s, "services") }
 
 // waitFor waits for a condition on the engine, for a minute at most.
@@ -474,32 +456,6 @@ func waitFor(t *testing.T, done func() bool) {
 			t.Fatal("the condition did not come about")
 		}
 	}
-}
-
-// What a killed run leaves is removed by reap, and nothing of a live run is.
-func TestReap(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "notes")
-	c := engine(t)
-	cmd, _, _ := b.command("test", "notes", "--runs-dir", filepath.Join(b.dir, "runs"), "--run-id", "killed")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, func() bool { return slices.ContainsFunc(ofRun(t, c, "killed"), isServices) })
-	if code, stdout, _ := b.run("reap"); code != exitPass || !strings.Contains(stdout, "nothing to remove") {
-		t.Errorf("reap beside a live run: exit %d, %q", code, stdout)
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	cmd.Wait()
-	if len(ofRun(t, c, "killed")) == 0 {
-		t.Fatal("the killed run left nothing: there is nothing to test")
-	}
-	if code, _, stderr := b.run("reap"); code != exitPass || !strings.Contains(stderr, "removing what run killed left") {
-		t.Errorf("reap: exit %d, %q", code, stderr)
-	}
-	b.nothingLeft("killed")
 }
 
 // --keep leaves app, data and env, which later runs and reap leave alone until

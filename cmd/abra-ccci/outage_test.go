@@ -25,8 +25,13 @@ type outage struct {
 	client *client.Client
 }
 
+// It has two small disks, disk and tight, in the bench's directory: mounted
+// before the engine starts, or it would not see them.
 func newOutage(t *testing.T) *outage {
 	t.Helper()
+	o := &outage{bench: surviving(t)}
+	small(t, filepath.Join(o.dir, "disk"), "16k")
+	small(t, filepath.Join(o.dir, "tight"), "8m")
 	p, err := swarm.StartPrivate(t.Context(), swarm.PrivateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +47,7 @@ func newOutage(t *testing.T) *outage {
 			t.Fatal(err)
 		}
 	}
-	o := &outage{bench: surviving(t), engine: p, client: c}
+	o.engine, o.client = p, c
 	o.env = append(withoutDocker(o.env), "DOCKER_HOST="+p.Host())
 	return o
 }
@@ -118,21 +123,19 @@ func TestEngineOutage(t *testing.T) {
 		c.mustReach(a.stage, a.nth)
 		a.end()
 		o.resume()
-		code, r := c.exit(), o.results(a.id)
+		code, r := c.exit(), c.results()
 		oneCause(t, r, a.stage, "")
-		if code != exitUnknown || r.Flags.CleanTeardown != runner.Pass {
-			t.Errorf("exit %d, flags %+v\n%s%s", code, r.Flags, c.stdout, c.stderr)
-		}
+		o.tornDown(t, c, code, r)
+		t.Logf("%s: fault %+v, flags %+v", a.id, r.Fault, r.Flags)
 		if first := strings.SplitN(c.stdout.String(), "\n", 3); !strings.HasPrefix(first[1], "the machine, not the recipe: "+a.stage+": ") {
 			t.Errorf("the cause is not told first: %q", first)
-		}
-		if left := ofRun(t, o.client, a.id); len(left) > 0 {
-			t.Errorf("run %s left %v", a.id, left)
 		}
 	}
 
 	o.neverBack(t)
 	o.hung(t)
+	o.folderFull(t)
+	o.repositoryFull(t)
 }
 
 // neverBack ends the engine for good: what may be left is told, and removed
@@ -221,45 +224,45 @@ func fill(t *testing.T, name string) {
 	}
 }
 
-// No room in the run folder, from the middle of a stage on.
-func TestRunFolderFull(t *testing.T) {
-	t.Parallel()
-	b := surviving(t)
-	small(t, filepath.Join(b.dir, "runs"), "8m")
-	c := b.setOff("full", "--rungs", "backup_restore")
+// folderFull leaves no room in the run folder, from the middle of a stage on.
+func (o *outage) folderFull(t *testing.T) {
+	c := o.setOffIn("tight", "full", "--rungs", "backup_restore")
 	c.mustReach(runner.StageBackup, 2)
-	fill(t, filepath.Join(b.dir, "runs", "filler"))
+	fill(t, filepath.Join(o.dir, "tight", "filler"))
 	code := c.exit()
-	b.nothingLeft(c.id)
-	r := b.results(c.id) // whole: the working files made room for it
+	r := c.results() // whole: the working files made room for it
 	oneCause(t, r, runner.StageBackup, "no space left on device")
-	if code != exitUnknown || r.Flags.CleanTeardown != runner.Pass {
-		t.Errorf("exit %d, flags %+v\n%s%s", code, r.Flags, c.stdout, c.stderr)
-	}
+	o.tornDown(t, c, code, r)
 }
 
-// No room in the backup repository, which lies on a disk of its own.
-func TestRepositoryFull(t *testing.T) {
-	t.Parallel()
-	b := surviving(t)
-	disk := filepath.Join(b.dir, "disk")
-	small(t, disk, "16k")
-	work := filepath.Join(b.dir, "runs", "norepo", "work")
+// repositoryFull leaves no room where nothing but the backup repository is.
+func (o *outage) repositoryFull(t *testing.T) {
+	work := filepath.Join(o.dir, "runs", "norepo", "work")
 	if err := os.MkdirAll(work, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(disk, filepath.Join(work, "repository")); err != nil {
+	if err := os.Symlink(filepath.Join(o.dir, "disk"), filepath.Join(work, "repository")); err != nil {
 		t.Fatal(err)
 	}
-	c := b.setOff("norepo", "--rungs", "backup_restore")
-	code := c.exit()
-	b.nothingLeft(c.id)
-	r := b.results(c.id)
+	c := o.setOff("norepo", "--rungs", "backup_restore")
+	code, r := c.exit(), c.results()
 	oneCause(t, r, runner.StageBackup, "no space left on device")
-	if code != exitUnknown || r.Flags.CleanTeardown != runner.Pass || r.Flags.NoSecretLeak != runner.Pass {
-		t.Errorf("exit %d, flags %+v\n%s%s", code, r.Flags, c.stdout, c.stderr)
-	}
 	wantStatus(t, r, "install_deploys_head", runner.Pass, "") // it needs no repository
+	o.tornDown(t, c, code, r)
+}
+
+// tornDown checks that a run could not tell, and left nothing.
+func (o *outage) tornDown(t *testing.T, c *climber, code int, r *runner.Results) {
+	t.Helper()
+	if code != exitUnknown || r.Flags.CleanTeardown != runner.Pass {
+		t.Errorf("run %s: exit %d, flags %+v\n%s%s", c.id, code, r.Flags, c.stdout, c.stderr)
+	}
+	if left := ofRun(t, o.client, c.id); len(left) > 0 {
+		t.Errorf("run %s left %v", c.id, left)
+	}
+	if err := c.diskClean(); err != nil {
+		t.Error(err)
+	}
 }
 
 // A record that can't be kept at the end is an error, not a result.

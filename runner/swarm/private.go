@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -184,6 +185,12 @@ func (p *Private) Halt(ctx context.Context) error { return p.procs.end(ctx, "doc
 func (p *Private) Resume(ctx context.Context) error {
 	programs, err := findPrograms()
 	if err != nil {
+		return err
+	}
+	// dockerd takes a containerd for alive that is only a zombie, as one stays
+	// where nobody reaps what a killed dockerd leaves.
+	pid := filepath.Join(p.site.run, "docker", "containerd", "containerd.pid")
+	if err := os.Remove(pid); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return p.startDockerd(ctx, programs)
