@@ -74,6 +74,11 @@ func (r *Run) backup(ctx context.Context, s *stageRun) error {
 	for _, volume := range mountedVolumes(r.running.Stack) {
 		s.found(ctx, "volume_complete_"+Slug(volume), r.complete(plan, volume))
 	}
+	if hooked(plan) {
+		s.test(ctx, "backup_stays_up", r.mayFall)
+	} else {
+		s.test(ctx, "backup_stays_up", r.staysUp)
+	}
 	return nil
 }
 
@@ -276,6 +281,12 @@ func (r *Run) untouched(p labels.SavedPath, stored Entry) bool {
 	return slices.ContainsFunc(r.before[p.Volume], func(e Entry) bool {
 		return e.Path == stored.Path && e.MTime.Equal(stored.MTime) && e.Size == stored.Size
 	})
+}
+
+// hooked tells whether a hook of the plan runs around a backup: it may stop
+// and start what it likes.
+func hooked(plan *labels.Plan) bool {
+	return slices.ContainsFunc(plan.Hooks, func(h labels.Hook) bool { return h.Kind == labels.BackupPre || h.Kind == labels.BackupPost })
 }
 
 // dumped tells whether a pre-hook runs in a service that mounts the path's volume.

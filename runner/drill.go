@@ -27,8 +27,8 @@ func (r *Run) installStage(ctx context.Context) bool {
 			return r.deployFromNothing(ctx)
 		})
 		r.remember(tokens)
-		if !ok {
-			return nil
+		if ok {
+			s.test(ctx, "install_stays_up", r.staysUp)
 		}
 		return nil
 	})
@@ -112,6 +112,7 @@ func (d *drill) first(ctx context.Context, s *stageRun) error {
 	for _, p := range r.probes {
 		empty[p] = s.test(ctx, "drill_starts_empty_"+p.slug, func(ctx context.Context) error { return r.startsEmpty(ctx, p) })
 	}
+	s.test(ctx, "drill_stays_up_empty", r.staysUp)
 	if err := r.Backups.Hooks(ctx, d.plan, labels.RestorePre); err != nil {
 		s.found(ctx, "drill_runs_pre_hooks", err)
 		return blocked("drill_runs_pre_hooks")
@@ -136,6 +137,7 @@ func (d *drill) first(ctx context.Context, s *stageRun) error {
 			return r.lost(d.plan, p, r.ex.present(ctx, p).asError())
 		})
 	}
+	s.test(ctx, "drill_leaves_tasks", r.mayFall)
 	r.mu.Lock()
 	r.results.Drill = Drill{Seconds: r.Now().Sub(r.drillStarted).Round(time.Millisecond).Seconds(), Bytes: r.snapshot.Bytes}
 	r.mu.Unlock()

@@ -60,6 +60,7 @@ func (r *Run) functionalStage(ctx context.Context, installed bool) {
 				return r.ex.works(ctx, f.Steps)
 			})
 		}
+		s.test(ctx, "functional_stays_up", r.staysUp)
 		return nil
 	})
 }
@@ -75,7 +76,7 @@ func (r *Run) teardownStage(ctx context.Context) {
 	stage := r.runStage(ctx, StageTeardown, func(ctx context.Context, s *stageRun) error {
 		if r.Keep {
 			s.found(ctx, "clean_teardown", unver("app and data were kept, as --keep says"))
-			s.found(ctx, "no_secret_leak", r.leaks.err())
+			s.found(ctx, "no_secret_leak", r.leaked())
 			return nil
 		}
 		s.test(ctx, "clean_teardown", r.clearAway)

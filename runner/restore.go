@@ -39,7 +39,8 @@ func (r *Run) restore(ctx context.Context, s *stageRun) error {
 		})
 	}
 	s.test(ctx, "restore_keeps_or_removes_decoys", func(ctx context.Context) error { return r.decoysNow(ctx, plan, decoy) })
-	if !s.test(ctx, "restore_restarts", r.Deployer.Restart) {
+	s.test(ctx, "restore_leaves_tasks", r.mayFall)
+	if !s.test(ctx, "restore_restarts", r.restart) {
 		return blocked("restore_restarts")
 	}
 	for _, p := range r.probes {
@@ -48,7 +49,15 @@ func (r *Run) restore(ctx context.Context, s *stageRun) error {
 			s.explain("restore_returns_"+p.slug, "needs a restart after restore: ")
 		}
 	}
+	s.test(ctx, "restore_stays_up", r.staysUp)
 	return nil
+}
+
+// restart replaces every task; what falls is counted anew.
+func (r *Run) restart(ctx context.Context) error {
+	err := r.Deployer.Restart(ctx)
+	r.told = map[string]int{}
+	return err
 }
 
 // explain puts a cause before the reason of a test of this stage.
@@ -79,13 +88,19 @@ func (r *Run) wipeProven(ctx context.Context, plan *labels.Plan, p *tracked, ear
 		}
 		early[p.slug] = true
 	}
+	before, err := r.stood(ctx)
+	if err != nil {
+		return err
+	}
 	if err := r.ex.wipe(ctx, p); err != nil {
 		return err
 	}
-	err := r.ex.absent(ctx, p)
+	err = r.ex.absent(ctx, p)
 	switch {
+	case err == nil:
+		return r.wipedFrom(ctx, before, p)
 	case !errors.Is(err, errStillHolds):
-		return err
+		return fmt.Errorf("after the wipe: %w", err)
 	case r.ex.blind(ctx, p):
 		return fmt.Errorf("the check does not look at the data: it holds for a token that was never seeded, too (%w)", err)
 	}

@@ -40,6 +40,7 @@ type Config struct {
 	Volumes  Volumes
 	Backups  BackupEngine
 	Machine  Machine
+	Standing func(context.Context) (Standing, error) // how the tasks of the stack are
 	Lint     func(context.Context) []lint.Result
 
 	Vault    *Vault
@@ -70,6 +71,7 @@ type Run struct {
 	stable   map[string]Manifest // per volume: what stood still around the snapshot
 	outside  []Outside           // what tasks held outside named volumes around the snapshot
 	started  error               // why the head did not start from nothing, once that is known
+	told     map[string]int      // falls of each service that a test has told, since the last deployment
 
 	drillStarted time.Time
 	gone         int // times that the engine went away, as far as stages know
@@ -214,7 +216,7 @@ func (r *Run) exercise(stack *labels.Stack) {
 	for _, s := range r.secrets {
 		values["SECRET:"+s.Short] = s.Value
 	}
-	r.ex = &exerciser{tasks: r.Tasks, meter: &r.meter, vars: values}
+	r.ex = &exerciser{tasks: r.Tasks, standing: r.Standing, meter: &r.meter, vars: values}
 	for _, svc := range stack.Services {
 		r.ex.services = append(r.ex.services, svc.Name)
 	}
@@ -311,7 +313,7 @@ const noBackups = "neither the head nor the base enables backups (no backupbot.b
 // deploy puts d on the engine, notes what is really there, and runs the
 // suite's setup if the app comes from nothing.
 func (r *Run) deploy(ctx context.Context, d *Deployment) error {
-	r.running = nil
+	r.running, r.told = nil, map[string]int{}
 	if err := r.writeEnv(d.App); err != nil {
 		return err
 	}

@@ -124,6 +124,20 @@ type Response struct {
 	Body   []byte `json:"body"` // at most MaxOutput bytes
 }
 
+// Standing is how the tasks of a stack are, between deployments.
+type Standing struct {
+	Running []string // services of which a task runs now, sorted
+	Down    []Fall   // services that have not all the tasks that they should, or not for long enough
+	Fallen  []Fall   // services whose tasks ended by themselves since the stack last converged
+}
+
+// A Fall says of one service that tasks of it are not up.
+type Fall struct {
+	Service string
+	Count   int    // of Fallen: how many tasks; Swarm forgets all but the last few that nobody asked about
+	Reason  string // with the last task's last words
+}
+
 // Volumes looks into the volumes of the stack, and puts decoys there.
 type Volumes interface {
 	// Manifest lists a whole volume.

@@ -39,6 +39,7 @@ func (r *Run) upgradeStage(ctx context.Context) {
 		for _, p := range seeded {
 			s.test(ctx, "upgrade_keeps_"+p.slug, func(ctx context.Context) error { return r.ex.present(ctx, p).asError() })
 		}
+		s.test(ctx, "upgrade_stays_up", r.staysUp)
 		return nil
 	})
 }

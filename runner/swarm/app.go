@@ -132,6 +132,7 @@ type App struct {
 	images images
 	tools  toolbox
 	peers  peers
+	ground ground
 
 	mu         sync.Mutex
 	deviations []string
@@ -160,6 +161,7 @@ func New(o Options) (*App, error) {
 		o.RegistryAuth = configuredAuth
 	}
 	a := &App{Options: o, cli: o.Client, timeout: restartTimeout}
+	a.ground.settled(nil)
 	a.logs = newLogs(a)
 	a.bus = listen(a.cli, o.Stack, a.logs.onEvent)
 	return a, nil

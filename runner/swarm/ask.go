@@ -78,7 +78,7 @@ func (a *App) reach(ctx context.Context, service string) (peer string, err error
 		return err == nil, 0, err
 	})
 	if err != nil && ctx.Err() != nil {
-		err = fmt.Errorf("%w: %w", ErrNoTask, ctx.Err())
+		err = a.lacking(ctx, service)
 	}
 	return peer, err
 }

@@ -134,6 +134,9 @@ func (a *App) converge(ctx context.Context, goals []goal, before []swarm.Task, t
 	if failed := new(hopeless); errors.As(err, &failed) {
 		return a.deployError(ctx, failed.failure)
 	}
+	if err == nil {
+		a.ground.settled(tasks)
+	}
 	if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}

@@ -75,6 +75,9 @@ func (a *App) exec(ctx context.Context, service string, c runner.Command) (runne
 	if err == nil && exit == killed && a.dies(ctx, id) {
 		err = ErrDied // and took the command with it
 	}
+	if errors.Is(err, ErrDied) {
+		err = fmt.Errorf("%w%s", err, a.lastOf(ctx, id))
+	}
 	return out, err
 }
 
@@ -111,10 +114,29 @@ func (a *App) begin(ctx context.Context, service string, p *process) (id string,
 		return err == nil, 0, fault(ctx, "create exec", err)
 	})
 	if err != nil && ctx.Err() != nil {
-		err = fmt.Errorf("%w: %w", ErrNoTask, ctx.Err())
+		err = a.lacking(ctx, service)
 	}
 	return id, err
 }
+
+// lacking is the error of a wait for a task that ctx ended, with why there is
+// none as far as the last one tells.
+func (a *App) lacking(ctx context.Context, service string) error {
+	cause := ctx.Err()
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime)
+	defer cancel()
+	tasks, err := a.tasks(late)
+	services, err2 := a.services(late)
+	if errors.Join(err, err2) == nil {
+		if last := newest(ofService(tasks, services[service].ID), died); last != nil {
+			return fmt.Errorf("%w: %w; the last one%s", ErrNoTask, cause, a.Redact(a.lastWords(late, *last)))
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrNoTask, cause)
+}
+
+// askTime is how long finding out why something failed may take.
+const askTime = 5 * time.Second
 
 // current is the newest running task of a service that runs its present spec.
 func (a *App) current(ctx context.Context, service string) (swarm.Task, error) {

@@ -1,7 +1,6 @@
 package swarm
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +39,12 @@ func (a *App) lastWords(ctx context.Context, t swarm.Task) string {
 	if t.Status.ContainerStatus == nil || t.Status.ContainerStatus.ContainerID == "" {
 		return b.String()
 	}
-	id := t.Status.ContainerStatus.ContainerID
+	return b.String() + a.lastOf(ctx, t.Status.ContainerStatus.ContainerID)
+}
+
+// lastOf are the last words of a container, without its task's error.
+func (a *App) lastOf(ctx context.Context, id string) string {
+	var b strings.Builder
 	if said := a.lastHealth(ctx, id); said != "" {
 		fmt.Fprintf(&b, "\nhealthcheck: %s", said)
 	}
@@ -59,23 +63,27 @@ func (a *App) lastHealth(ctx context.Context, id string) string {
 	return fmt.Sprintf("exit %d: %s", last.ExitCode, strings.TrimSpace(last.Output))
 }
 
-// lastLines is how many log lines an error quotes.
-const lastLines = 20
+// An error quotes so many log lines, and so much of them in bytes.
+const (
+	lastLines = 20
+	lastBytes = 4 << 10
+)
 
-// tail returns a container's last log lines; none if they can't be read.
+// tail returns a container's last log lines, redacted; none if they can't be read.
 func (a *App) tail(ctx context.Context, id string) string {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	r, err := a.cli.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: fmt.Sprint(lastLines)})
 	if err != nil {
 		return ""
 	}
 	defer r.Close()
-	var b bytes.Buffer
-	if _, err := stdcopy.StdCopy(&b, &b, r); err != nil { // a TTY's stream has no headers
-		io.Copy(&b, r)
+	b := &tailBuffer{limit: 16 * lastBytes}             // redacted before it is cut: half a secret would not be known
+	if _, err := stdcopy.StdCopy(b, b, r); err != nil { // a TTY's stream has no headers
+		io.Copy(b, r)
 	}
-	return strings.TrimRight(b.String(), "\n")
+	said := a.Redact(strings.TrimRight(string(b.last()), "\n"))
+	return said[max(0, len(said)-lastBytes):]
 }
 
 // updateFailed reads what Swarm says of the update in flight.
