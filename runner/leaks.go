@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // leaks collects where which secret was seen. It never holds a value.
@@ -35,11 +36,10 @@ func (l *leaks) err() error {
 // ServiceLog is where the raw log of one task goes: it is searched for
 // secrets before it is redacted and stored.
 func (r *Run) ServiceLog(service, task string) io.WriteCloser {
-	var dst io.WriteCloser = discard{} // a log that can't be stored is searched all the same
+	dst := &cutLog{left: maxTaskLog, all: &r.kept}
 	if f, err := r.Folder.Log(filepath.Join("logs", "services", Slug(service)+"."+Slug(task)+".log")); err == nil {
-		dst = f
+		dst.file = f
 	}
-	dst = &lossy{WriteCloser: dst}
 	return &closing{r.Vault.Writer(dst, func(secret, form string) { r.leaks.add(secret, form, "the log of "+service) }), dst}
 }
 
@@ -51,21 +51,42 @@ type closing struct {
 
 func (c *closing) Close() error { return errors.Join(c.WriteCloser.Close(), c.dst.Close()) }
 
-// lossy keeps what can be kept: a full disk must not end the search.
-type lossy struct {
-	io.WriteCloser
-	full bool
+// Of what tasks log so many bytes are kept, of one task and of all of a run.
+const (
+	maxTaskLog  = 4 << 20
+	maxTaskLogs = 64 << 20
+)
+
+// A cutLog keeps the beginning of a log. It takes all that there is, as what
+// is not kept, or can't be stored as the disk is full, has still passed the search for secrets.
+type cutLog struct {
+	file io.WriteCloser // nil: nothing is stored, or no more
+	left int64          // bytes that may still be kept of this log
+	all  *atomic.Int64  // bytes that were kept of all logs of the run
 }
 
-func (l *lossy) Write(p []byte) (int, error) {
-	if !l.full {
-		_, err := l.WriteCloser.Write(p)
-		l.full = err != nil
+func (c *cutLog) Write(p []byte) (int, error) {
+	if c.file == nil {
+		return len(p), nil
 	}
+	keep := max(0, min(int64(len(p)), c.left, maxTaskLogs-c.all.Load()))
+	c.left -= keep
+	c.all.Add(keep)
+	_, err := c.file.Write(p[:keep])
+	if err == nil && keep == int64(len(p)) {
+		return len(p), nil
+	}
+	if err == nil {
+		fmt.Fprintf(c.file, "\n[cut after %d bytes: what follows was searched for secrets, but is not kept]\n", maxTaskLog-c.left)
+	}
+	c.Close()
 	return len(p), nil
 }
 
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-func (discard) Close() error                { return nil }
+func (c *cutLog) Close() error {
+	f := c.file
+	if c.file = nil; f == nil {
+		return nil
+	}
+	return f.Close()
+}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"coopcloud.tech/abra-ccci/labels"
@@ -27,7 +28,8 @@ type Config struct {
 	PR      int
 	Domain  string
 	Suite   *Suite
-	Rungs   []string // nil: all
+	Admit   func(*labels.Stack, *recipe.Checkout) error // what may be deployed; nil: anything
+	Rungs   []string                                    // nil: all
 	Publish bool
 	Keep    bool // leave app and data where they are
 
@@ -61,6 +63,7 @@ type Run struct {
 
 	secrets map[string]Secret // by full name: generated once, kept to the end
 	leaks   leaks
+	kept    atomic.Int64 // bytes of the tasks' logs
 
 	running  *Deployment // what the engine runs now, if it is whole
 	headPlan *labels.Plan
@@ -105,6 +108,9 @@ func New(c Config) (*Run, error) {
 	}
 	head, err := r.deployment(c.Head, r.appEnv(c.Head))
 	if err != nil {
+		return nil, err
+	}
+	if err := r.admitUpgrade(); err != nil {
 		return nil, err
 	}
 	r.headPlan = labels.PlanOf(head.Stack)
@@ -159,6 +165,9 @@ func (r *Run) deployment(c *recipe.Checkout, app *labels.Env) (*Deployment, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := r.admit(stack, c); err != nil {
+		return nil, err
+	}
 	r.notice(notices...)
 	specs, err := recipe.SecretSpecs(stack, app)
 	if err != nil {
@@ -174,6 +183,32 @@ func (r *Run) deployment(c *recipe.Checkout, app *labels.Env) (*Deployment, erro
 		d.Secrets = append(d.Secrets, s)
 	}
 	return d, nil
+}
+
+// admit asks whether a stack may be deployed as it is resolved: what a suite or
+// the base's .env.sample puts into variables is part of that.
+func (r *Run) admit(stack *labels.Stack, c *recipe.Checkout) error {
+	if r.Admit == nil {
+		return nil
+	}
+	return r.Admit(stack, c)
+}
+
+// admitUpgrade asks for what the upgrade would deploy, before anything runs. That
+// one of them does not resolve, the upgrade tells.
+func (r *Run) admitUpgrade() error {
+	if r.Base == nil {
+		return nil
+	}
+	app := r.appEnv(r.Base)
+	for _, c := range []*recipe.Checkout{r.Base, r.Head} {
+		if stack, _, err := c.Stack(app); err == nil {
+			if err := r.admit(stack, c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // secret is the run's value for a secret: the suite's, else one that is

@@ -77,11 +77,11 @@ func (r *Run) mayFall(ctx context.Context) error {
 func fellHow(fell []Fall) string {
 	var out []string
 	for _, f := range fell {
-		tasks := "a task"
+		tasks, self := "a task", "itself"
 		if f.Count > 1 {
-			tasks = fmt.Sprintf("%d tasks", f.Count)
+			tasks, self = fmt.Sprintf("%d tasks", f.Count), "themselves"
 		}
-		out = append(out, fmt.Sprintf("%s of service %s ended by itself: %s", tasks, f.Service, f.Reason))
+		out = append(out, fmt.Sprintf("%s of service %s ended by %s: %s", tasks, f.Service, self, f.Reason))
 	}
 	return strings.Join(out, "; ")
 }

@@ -7,8 +7,8 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -25,13 +25,22 @@ type logs struct {
 	cancel context.CancelFunc
 
 	mu        sync.Mutex
-	followers map[string]chan struct{} // by container; closed once all is read
-	gaps      map[string]string        // why it was not read to its end, by container
+	followers map[string]*follower // by container
+	gaps      map[string]string    // why it was not read to its end, by container
+}
+
+// A follower reads one container's log.
+type follower struct {
+	id   string        // the container's
+	what string        // whose log it is
+	done chan struct{} // closed once all is read
+	read atomic.Int64  // bytes so far
+	left bool          // nobody waits for its end any more
 }
 
 func newLogs(a *App) *logs {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &logs{app: a, ctx: ctx, cancel: cancel, followers: map[string]chan struct{}{}, gaps: map[string]string{}}
+	return &logs{app: a, ctx: ctx, cancel: cancel, followers: map[string]*follower{}, gaps: map[string]string{}}
 }
 
 // LogGaps names the tasks whose output could not be read, or not to its end:
@@ -40,11 +49,11 @@ func (a *App) LogGaps() []string {
 	a.logs.mu.Lock()
 	defer a.logs.mu.Unlock()
 	gaps := maps.Clone(a.logs.gaps)
-	for id, done := range a.logs.followers {
+	for id, f := range a.logs.followers {
 		select {
-		case <-done:
+		case <-f.done:
 		default:
-			gaps[id] = fmt.Sprintf("container %.12s still speaks", id)
+			gaps[id] = f.what + ": it still speaks"
 		}
 	}
 	return slices.Sorted(maps.Values(gaps))
@@ -83,18 +92,18 @@ func (l *logs) scan() {
 // follow reads a container's log unless that is done already. One that broke
 // off is read again, from its start, when the engine is back: what is searched
 // twice does no harm.
-func (l *logs) follow(id, service, task string) <-chan struct{} {
+func (l *logs) follow(id, service, task string) *follower {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if done, ok := l.followers[id]; ok {
-		return done
+	if f, ok := l.followers[id]; ok {
+		return f
 	}
-	done := make(chan struct{})
-	l.followers[id] = done
+	service = l.app.descope(service)
+	f := &follower{id: id, what: fmt.Sprintf("task %s of %s", task, service), done: make(chan struct{})}
+	l.followers[id] = f
 	go func() {
-		defer close(done)
-		service := l.app.descope(service)
-		err := l.read(id, service, task)
+		defer close(f.done)
+		err := l.read(f, service, task)
 		if err == nil {
 			err = l.atEnd(id)
 		}
@@ -103,13 +112,38 @@ func (l *logs) follow(id, service, task string) <-chan struct{} {
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
+		if f.left {
+			return // it was not waited for, so what came after may be lost
+		}
 		delete(l.gaps, id)
 		if err != nil {
-			l.gaps[id] = fmt.Sprintf("task %s of %s: %v", task, service, err)
+			l.gaps[id] = fmt.Sprintf("%s: %v", f.what, err)
 			delete(l.followers, id)
 		}
 	}()
-	return done
+	return f
+}
+
+// leave notes that a follower's end is not waited for: what it has not read by
+// now is a gap.
+func (l *logs) leave(f *follower) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f.left = true
+	l.gaps[f.id] = f.what + ": its log did not come to an end"
+	return fmt.Errorf("the log of %s did not end", f.what)
+}
+
+// counted passes on to a sink, and counts.
+type counted struct {
+	io.Writer
+	n *atomic.Int64
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	c.n.Add(int64(n))
+	return n, err
 }
 
 // atEnd is an error if a log ended before its container: an engine that stops
@@ -134,14 +168,15 @@ func (l *logs) atEnd(id string) error {
 }
 
 // read copies all that a container says to its sink.
-func (l *logs) read(id, service, task string) error {
-	sink := l.app.LogSink(service, task)
-	defer sink.Close()
-	c, err := l.app.cli.ContainerInspect(l.ctx, id)
+func (l *logs) read(f *follower, service, task string) error {
+	out := l.app.LogSink(service, task)
+	defer out.Close()
+	sink := counted{out, &f.read}
+	c, err := l.app.cli.ContainerInspect(l.ctx, f.id)
 	if err != nil {
 		return err
 	}
-	r, err := l.app.cli.ContainerLogs(l.ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
+	r, err := l.app.cli.ContainerLogs(l.ctx, f.id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
 	if err != nil {
 		return err
 	}
@@ -160,37 +195,48 @@ func (l *logs) drained(ctx context.Context, c container.Summary) error {
 	if l.app.LogSink == nil || c.State == "created" {
 		return nil
 	}
-	done := l.follow(c.ID, c.Labels[labelServiceName], c.Labels[labelTaskID])
-	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	ctx, cancel := context.WithTimeout(ctx, drainMost)
 	defer cancel()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("the log of %s did not end", strings.Join(c.Names, " "))
+	return l.drain(ctx, l.follow(c.ID, c.Labels[labelServiceName], c.Labels[labelTaskID]))
+}
+
+// drain waits for a follower's end as long as it gets on. If it does not, the
+// rest of the log is a gap.
+func (l *logs) drain(ctx context.Context, f *follower) error {
+	tick := time.NewTicker(drainStall)
+	defer tick.Stop()
+	for read := f.read.Load(); ; {
+		select {
+		case <-f.done:
+			return nil
+		case <-tick.C:
+			if now := f.read.Load(); now > read {
+				read = now
+				continue
+			}
+		case <-ctx.Done():
+		}
+		return l.leave(f)
 	}
 }
 
-// drainTime is how long the log of a container that has ended may take to be read.
-const drainTime = 20 * time.Second
+// What a container has said that has ended may take drainMost to be read, and
+// drainStall from one byte to the next.
+const (
+	drainMost  = 2 * time.Minute
+	drainStall = 20 * time.Second
+)
 
 // allDrained waits for every follower: containers that Swarm removed by
 // itself have said things, too.
 func (l *logs) allDrained(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	ctx, cancel := context.WithTimeout(ctx, drainMost)
 	defer cancel()
 	l.mu.Lock()
-	var all []chan struct{}
-	for _, done := range l.followers {
-		all = append(all, done)
-	}
+	all := slices.Collect(maps.Values(l.followers))
 	l.mu.Unlock()
-	for _, done := range all {
-		select {
-		case <-done:
-		case <-ctx.Done():
-			return
-		}
+	for _, f := range all {
+		l.drain(ctx, f) // what does not end is a gap
 	}
 }
 
