@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"coopcloud.tech/abra-ccci/labels"
 	"coopcloud.tech/abra-ccci/lint"
 	"coopcloud.tech/abra-ccci/recipe"
 	"coopcloud.tech/abra-ccci/runner"
@@ -133,6 +134,10 @@ func (c *climb) admit(side *recipe.Checkout) error {
 		}
 		return err
 	}
+	return c.admitStack(stack, side)
+}
+
+func (c *climb) admitStack(stack *labels.Stack, side *recipe.Checkout) error {
 	if err := recipe.Refused(recipe.Refusals(stack, side.Dir), c.o.allow); err != nil {
 		return fmt.Errorf("%s at %s: %w", side.Recipe, side.Commit.Version, err)
 	}
@@ -196,6 +201,7 @@ func (c *climb) on(ctx context.Context, site *site, watch runner.Observer) (resu
 	c.conf.Standing = app.Standing
 	c.conf.Volumes, c.conf.Backups = inside.Volumes{Box: app}, restic.New(app, app)
 	c.conf.Lint = func(context.Context) []lint.Result { return lint.Run(lintInput(c.rec, c.conf.Head)) }
+	c.conf.Admit = c.admitStack
 	c.conf.Engine = runner.EngineInfo{Version: site.facts.Version}
 	c.conf.Observer = watch
 	if run, err = runner.New(c.conf); err != nil {
