@@ -19,14 +19,14 @@ import (
 	"coopcloud.tech/abra-ccci/runner"
 )
 
-// canaries are things of the host's that no recipe may read or change: a file,
+// keepsakes are things of the host's that no recipe may read or change: a file,
 // and a volume, a network, a secret and a config that share one name. They
 // hold a value that is nowhere else.
-type canaries struct{ value, file, name string }
+type keepsakes struct{ value, file, name string }
 
-func newCanaries(t *testing.T, cli *client.Client) *canaries {
+func newKeepsakes(t *testing.T, cli *client.Client) *keepsakes {
 	t.Helper()
-	c := &canaries{
+	c := &keepsakes{
 		value: "canary-" + rand.Text(),
 		file:  filepath.Join(t.TempDir(), "canary"),
 		name:  "canary-" + strings.ToLower(rand.Text()[:10]),
@@ -56,8 +56,8 @@ func newCanaries(t *testing.T, cli *client.Client) *canaries {
 	return c
 }
 
-// state is all that can be seen of the canaries.
-func (c *canaries) state(t *testing.T, cli *client.Client) map[string]any {
+// state is all that can be seen of the keepsakes.
+func (c *keepsakes) state(t *testing.T, cli *client.Client) map[string]any {
 	t.Helper()
 	file, err := os.ReadFile(c.file)
 	v, err1 := cli.VolumeInspect(t.Context(), c.name)
@@ -76,8 +76,8 @@ func (c *canaries) state(t *testing.T, cli *client.Client) map[string]any {
 	}
 }
 
-// nowhere searches all that a command wrote for the canaries' value.
-func (c *canaries) nowhere(t *testing.T, b *bench, outputs ...string) {
+// nowhere searches all that a command wrote for the keepsakes' value.
+func (c *keepsakes) nowhere(t *testing.T, b *bench, outputs ...string) {
 	t.Helper()
 	for _, out := range outputs {
 		if strings.Contains(out, c.value) {
@@ -101,11 +101,11 @@ func (c *canaries) nowhere(t *testing.T, b *bench, outputs ...string) {
 
 // What reaches out of a recipe's own stack is refused before anything runs,
 // and the hint's words admit it. In compose, HOSTFILE, UP and NAME are the
-// canaries: their file, the way to it from the recipe, and their name.
+// keepsakes: their file, the way to it from the recipe, and their name.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	cli := engine(t)
-	c := newCanaries(t, cli)
+	c := newKeepsakes(t, cli)
 	before := c.state(t, cli)
 	app := func(more string) string {
 		return "version: \"3.13\"\nservices:\n  app:\n    image: ccci/notes:1.1.0\n" + more
@@ -200,7 +200,7 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 	if diff := cmp.Diff(before, c.state(t, cli)); diff != "" {
-		t.Errorf("canaries have changed:\n%s", diff)
+		t.Errorf("keepsakes have changed:\n%s", diff)
 	}
 }
 
