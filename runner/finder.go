@@ -1,92 +1,134 @@
 package runner
 
-import "slices"
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+)
 
-// A finder finds many patterns at once, by the algorithm of Wu and Manber: it
-// looks at the last two bytes of a window as wide as the shortest pattern, and
-// where no pattern has these two there, it moves on by as much as is safe. It
-// never changes, so any number of readers may share it.
+// gram is how many bytes a finder looks at in one place.
+const gram = 4
+
+// maxStep bounds how far apart these places are, and with it how many grams
+// of each pattern are known.
+const maxStep = 64
+
+// A finder finds many patterns at once. Wherever the shortest pattern lies in
+// a text, one place in every step bytes falls into it with room for a gram: so
+// it looks at these places alone, and only where a pattern has that gram at
+// such an offset it compares. It never changes, so any number of readers may
+// share it.
 type finder struct {
-	width  int                  // of the window; 0 without patterns
-	shift  *[1 << 16]uint8      // by two bytes: how far the window may move; 0: look closer
-	ending map[uint16][]pattern // by two bytes: the patterns that have them at the window's end, longest first
-	starts [256][]string        // by first byte: the patterns' texts
-	most   int                  // length of the longest pattern
+	patterns []pattern
+	step     int // 0 without patterns
+	most     int // length of the longest pattern
+
+	known  gramSet    // the grams that a place may fall on
+	grams  []gramRef  // these, sorted by gram
+	inside gramSet    // every gram of every pattern
+	starts [256][]int // patterns by first byte
 }
 
+// A gramSet has one bit by the hash of each gram in it: it may hold others, too.
+type gramSet [1 << 12]uint64
+
+// gramHash has as many bits as a set can tell apart.
+func gramHash(g uint32) uint32 { return g * 0x9e3779b1 >> (32 - 18) }
+
+func (s *gramSet) add(g uint32) {
+	h := gramHash(g)
+	s[h>>6] |= 1 << (h & 63)
+}
+
+func (s *gramSet) has(g uint32) bool {
+	h := gramHash(g)
+	return s[h>>6&(1<<12-1)]>>(h&63)&1 != 0
+}
+
+// A gramRef says that a pattern has a gram at an offset.
+type gramRef struct {
+	gram            uint32
+	pattern, offset int32
+}
+
+// A match is a place where a pattern lies in a text.
+type match struct {
+	start, end int
+	pattern    *pattern
+}
+
+// newFinder makes a finder of patterns, none shorter than a gram.
 func newFinder(patterns []pattern) *finder {
-	f := &finder{}
+	f := &finder{patterns: patterns}
 	if len(patterns) == 0 {
 		return f
 	}
-	f.width = 255
-	for _, p := range patterns {
-		f.width = min(f.width, len(p.text))
+	f.step = maxStep
+	for i, p := range patterns {
+		f.step = min(f.step, len(p.text)-gram+1)
 		f.most = max(f.most, len(p.text))
-		f.starts[p.text[0]] = append(f.starts[p.text[0]], p.text)
+		f.starts[p.text[0]] = append(f.starts[p.text[0]], i)
 	}
-	f.shift = new([1 << 16]uint8)
-	for i := range f.shift {
-		f.shift[i] = uint8(f.width - 1)
-	}
-	f.ending = map[uint16][]pattern{}
-	for _, p := range patterns {
-		for i := 1; i < f.width; i++ {
-			two := pair(p.text[i-1], p.text[i])
-			f.shift[two] = min(f.shift[two], uint8(f.width-1-i))
+	for i, p := range patterns {
+		text := []byte(p.text)
+		for offset := range len(text) - gram + 1 {
+			g := binary.LittleEndian.Uint32(text[offset:])
+			f.inside.add(g)
+			if offset < f.step {
+				f.known.add(g)
+				f.grams = append(f.grams, gramRef{g, int32(i), int32(offset)})
+			}
 		}
-		two := pair(p.text[f.width-2], p.text[f.width-1])
-		f.ending[two] = append(f.ending[two], p)
 	}
-	for _, ps := range f.ending {
-		slices.SortStableFunc(ps, func(a, b pattern) int { return len(b.text) - len(a.text) })
-	}
+	slices.SortFunc(f.grams, func(a, b gramRef) int { return cmp.Compare(a.gram, b.gram) })
 	return f
 }
 
-func pair(a, b byte) uint16 { return uint16(a)<<8 | uint16(b) }
-
-// next returns the first place in data[from:limit] where patterns begin, and
-// these patterns, longest first; -1 if there is none. They may end behind limit.
-func (f *finder) next(data []byte, from, limit int) (int, []pattern) {
-	if f.width == 0 {
-		return -1, nil
+// matches appends every place where a pattern lies in data, sorted by start,
+// the longest first.
+func (f *finder) matches(found []match, data []byte) []match {
+	if f.step == 0 {
+		return found
 	}
-	for last := from + f.width - 1; last < len(data); {
-		two := pair(data[last-1], data[last])
-		if step := int(f.shift[two]); step > 0 {
-			last += step
-			continue
+	first, step, known := len(found), f.step, &f.known
+	for at := 0; at+gram <= len(data); at += step {
+		if g := binary.LittleEndian.Uint32(data[at:]); known.has(g) {
+			found = f.compare(found, data, at, g)
 		}
-		start := last - f.width + 1
-		if start >= limit {
-			return -1, nil
-		}
-		if found := beginning(data[start:], f.ending[two]); found != nil {
-			return start, found
-		}
-		last++
 	}
-	return -1, nil
+	slices.SortStableFunc(found[first:], compareMatches)
+	return found
 }
 
-// beginning lists those of the patterns that data begins with.
-func beginning(data []byte, patterns []pattern) []pattern {
-	var found []pattern
-	for _, p := range patterns {
-		if len(data) >= len(p.text) && string(data[:len(p.text)]) == p.text {
-			found = append(found, p)
+func compareMatches(a, b match) int { return cmp.Or(a.start-b.start, b.end-a.end) }
+
+// compare appends the patterns that have the gram g where data has it.
+func (f *finder) compare(found []match, data []byte, at int, g uint32) []match {
+	i, _ := slices.BinarySearchFunc(f.grams, g, func(r gramRef, g uint32) int { return cmp.Compare(r.gram, g) })
+	for ; i < len(f.grams) && f.grams[i].gram == g; i++ {
+		p := &f.patterns[f.grams[i].pattern]
+		start := at - int(f.grams[i].offset)
+		end := start + len(p.text)
+		if start >= 0 && end <= len(data) && string(data[start:end]) == p.text {
+			found = append(found, match{start, end, p})
 		}
 	}
 	return found
 }
 
 // undecided returns the first place from where data may be the beginning of a
-// pattern that goes on behind its end; len(data) if there is none.
+// pattern that goes on behind its end, or of a word that may; len(data) if
+// there is none.
 func (f *finder) undecided(data []byte) int {
-	for i := max(0, len(data)-f.most+1); i < len(data); i++ {
-		for _, t := range f.starts[data[i]] {
-			if n := len(data) - i; len(t) > n && t[:n] == string(data[i:]) {
+	from := max(0, len(data)-f.most)
+	if n := len(data); n >= gram && !f.inside.has(binary.LittleEndian.Uint32(data[n-gram:])) {
+		from = n - gram + 1 // no pattern has these last bytes together
+	}
+	for i := from; i < len(data); i++ {
+		rest := data[i:]
+		for _, s := range f.starts[data[i]] {
+			p := &f.patterns[s]
+			if (len(p.text) > len(rest) || p.word && len(p.text) == len(rest)) && p.text[:len(rest)] == string(rest) {
 				return i
 			}
 		}

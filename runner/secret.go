@@ -14,29 +14,54 @@ import (
 const MinSecret = 6
 
 // A Vault knows the secret values of a run and finds them in what passes by:
-// as they are, and in base64, hex, URL-encoded, JSON, HTML or quotes. It is safe for
-// concurrent use, and values may be added while its writers are in use; they
-// are then searched in every byte that has not been passed on yet.
+// as they are, in base64 at any offset, hex, decimal bytes, URL-encoded, in JSON
+// (also in JSON in JSON), HTML, XML or quotes; each of them also if line ends and
+// indentation cut it anywhere. It is safe for concurrent use, and values may be
+// added while its writers are in use; they are then searched in every byte that
+// has not been passed on yet.
 //
-// What it does not find: a value that was compressed, encrypted, reversed or
-// cut in two, and base64 that is wrapped within the value.
+// A value of which there are fewer than 2^40 of its kind (eight lower-case
+// letters, a number of twelve digits), or with fewer than five different
+// characters, is easy: logs hold it by chance. As a text it counts only where
+// no letter or digit touches it, and in one piece; in hex, bytes and base64 it is searched
+// as any other.
+//
+// What it does not find: a value that was compressed, encrypted or reversed,
+// one that is cut by anything else than line ends, and what two encodings in a row
+// make of it (JSON aside).
 type Vault struct {
 	mu       sync.Mutex // guards patterns; held by Add alone
 	patterns []pattern
-	finder   atomic.Pointer[finder]
+	finders  atomic.Pointer[finders]
+}
+
+// finders are a vault's: one for what a line break may cut in two, and one
+// for what is searched as it is.
+type finders struct{ broken, whole *finder }
+
+func newFinders(patterns []pattern) *finders {
+	var broken, whole []pattern
+	for _, p := range patterns {
+		if p.word || strings.ContainsAny(p.text, "\r\n") || isIndent(p.text[0]) {
+			whole = append(whole, p)
+		} else {
+			broken = append(broken, p)
+		}
+	}
+	return &finders{newFinder(broken), newFinder(whole)}
 }
 
 // A Leak says which secret was seen, and how it was written. It never holds
 // the value.
 type Leak struct {
 	Name string // as given to Add
-	Form string // "plain", "base64", "hex", "url", "json", "html" or "quoted"
+	Form string // "plain", "base64", "hex", "bytes", "url", "json", "html" or "quoted"
 }
 
 // NewVault returns a vault that knows no secret yet.
 func NewVault() *Vault {
 	v := &Vault{}
-	v.finder.Store(newFinder(nil))
+	v.finders.Store(newFinders(nil))
 	return v
 }
 
@@ -57,7 +82,7 @@ func (v *Vault) Add(name, value string) bool {
 			v.patterns = append(v.patterns, p)
 		}
 	}
-	v.finder.Store(newFinder(v.patterns))
+	v.finders.Store(newFinders(v.patterns))
 	return true
 }
 
@@ -100,99 +125,4 @@ func (v *Vault) Find(s string) []Leak {
 // dst open.
 func (v *Vault) Writer(dst io.Writer, seen func(name, form string)) io.WriteCloser {
 	return &redactor{vault: v, dst: dst, seen: seen, told: map[Leak]bool{}}
-}
-
-// redactChunk bounds how much a redactor copies at once.
-const redactChunk = 64 << 10
-
-// A redactor is the writer of a vault.
-type redactor struct {
-	vault *Vault
-	dst   io.Writer
-	seen  func(name, form string)
-	told  map[Leak]bool
-
-	mu     sync.Mutex
-	held   []byte // not passed on yet
-	hidden int    // this many bytes of held belong to a secret that has been marked
-	out    []byte // reused
-	err    error  // the first error of dst; nothing is written after it
-}
-
-func (w *redactor) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for n := 0; n < len(p); {
-		chunk := p[n:min(n+redactChunk, len(p))]
-		w.held = append(w.held, chunk...)
-		if err := w.pass(false); err != nil {
-			return n, err
-		}
-		n += len(chunk)
-	}
-	return len(p), w.err
-}
-
-// Close passes on what is held back.
-func (w *redactor) Close() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.pass(true)
-}
-
-// pass hands on what can be decided: everything before the first byte where a
-// secret may have begun that is not complete yet; at the end, all.
-func (w *redactor) pass(end bool) error {
-	if w.err != nil {
-		return w.err
-	}
-	f := w.vault.finder.Load()
-	limit := len(w.held)
-	if !end {
-		limit = f.undecided(w.held)
-	}
-	if limit == 0 {
-		return nil
-	}
-	if out := w.redact(f, limit); len(out) > 0 {
-		_, w.err = w.dst.Write(out)
-	}
-	w.held = append(w.held[:0], w.held[limit:]...)
-	w.hidden = max(0, w.hidden-limit)
-	return w.err
-}
-
-// redact returns what held[:limit] becomes.
-func (w *redactor) redact(f *finder, limit int) []byte {
-	out, from := w.out[:0], min(w.hidden, limit)
-	changed := from > 0
-	for at := 0; ; at++ {
-		var found []pattern
-		if at, found = f.next(w.held, at, limit); at < 0 {
-			break
-		}
-		if at >= w.hidden { // not inside of what is already marked
-			out = append(out, w.held[from:at]...)
-			out = append(out, "[redacted:"+found[0].leak.Name+"]"...)
-		}
-		changed = true
-		for _, p := range found {
-			w.hidden = max(w.hidden, at+len(p.text))
-			w.tell(p.leak)
-		}
-		from = min(w.hidden, limit)
-	}
-	if !changed {
-		return w.held[:limit]
-	}
-	w.out = append(out, w.held[from:limit]...)
-	return w.out
-}
-
-// tell reports a leak the first time.
-func (w *redactor) tell(l Leak) {
-	if w.seen != nil && !w.told[l] {
-		w.told[l] = true
-		w.seen(l.Name, l.Form)
-	}
 }
