@@ -1,7 +1,11 @@
 package runner
 
 import (
+	"bytes"
+	"encoding/json"
 	"encoding/xml"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -33,9 +37,66 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
+// A log is made printable the same way in however many writes it comes.
+func TestCleanerInParts(t *testing.T) {
+	for _, text := range []string{"plain\n\tlines\n", "\x1b[31mrød\x1b[0m\r\n", "\r\r\n\r", "😀\xf0\x9f\x98", "\xe2\x82", "a\xffb\u202e"} {
+		for size := 1; size <= len(text); size++ {
+			if got := cleaned(t, text, size); got != PrintableLines(text) {
+				t.Errorf("%q in writes of %d: %q, want %q", text, size, got, PrintableLines(text))
+			}
+		}
+	}
+}
+
+func cleaned(t *testing.T, text string, size int) string {
+	t.Helper()
+	var out nopCloser
+	w := &cleaner{dst: &out}
+	for chunk := range slices.Chunk([]byte(text), size) {
+		if n, err := w.Write(chunk); n != len(chunk) || err != nil {
+			t.Fatalf("Write = %d, %v", n, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+type nopCloser struct{ strings.Builder }
+
+func (*nopCloser) Close() error { return nil }
+
+func TestEncodeJSON(t *testing.T) {
+	in := map[string]string{"k\u202e\u009b": "<a&b> \x1b[2J \x7f\u009b \u2066 \U000e0041 \ufeff😀é\"\\"}
+	var b bytes.Buffer
+	if err := EncodeJSON(&b, in); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); PrintableLines(got) != got || !strings.Contains(got, "<a&b>") || !strings.Contains(got, "😀é") {
+		t.Errorf("got %q", got)
+	}
+	var back map[string]string
+	if err := json.Unmarshal(b.Bytes(), &back); err != nil || !maps.Equal(back, in) {
+		t.Errorf("read back: %q, %v", back, err)
+	}
+}
+
 func FuzzPrintable(f *testing.F) {
-	f.Add("a\x1b[31m\u202e\n\xff\ufffe")
-	f.Fuzz(func(t *testing.T, s string) {
+	f.Add("a\x1b[31m\u202e\n\xff\ufffe", uint8(2))
+	f.Add("\r\r\n\xf0\x9f", uint8(1))
+	f.Fuzz(func(t *testing.T, s string, size uint8) {
+		if got := cleaned(t, s, max(1, int(size))); got != PrintableLines(s) {
+			t.Errorf("%q in writes of %d: %q", s, size, got)
+		}
+		var plain bytes.Buffer
+		if err := EncodeJSON(&plain, s); err != nil || PrintableLines(plain.String()) != plain.String() {
+			t.Errorf("JSON of %q: %q, %v", s, plain.String(), err)
+		}
+		var decoded string
+		if err := json.Unmarshal(plain.Bytes(), &decoded); err != nil || decoded != strings.ToValidUTF8(s, "\ufffd") && utf8.ValidString(s) {
+			t.Errorf("JSON brings %q back as %q, %v", s, decoded, err)
+		}
 		got := Printable(s)
 		for _, r := range got {
 			if !unicode.IsPrint(r) {

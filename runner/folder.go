@@ -114,7 +114,11 @@ const (
 	keptSuffix = ".kept"
 )
 
-func lockName(locksDir, runID string) string { return filepath.Join(locksDir, runID+lockSuffix) }
+// The name of a run may come from a label that others wrote: it never leads out
+// of the folder.
+func lockName(locksDir, runID string) string {
+	return filepath.Join(locksDir, filepath.Base(runID)+lockSuffix)
+}
 
 // Keep says that what the run made stays after its end: reap leaves it alone
 // until it is told the run's name.
@@ -122,7 +126,9 @@ func (f *Folder) Keep() error {
 	return os.WriteFile(keptName(filepath.Dir(f.lock.Name()), filepath.Base(f.Path)), []byte(f.Path), 0o600)
 }
 
-func keptName(locksDir, runID string) string { return filepath.Join(locksDir, runID+keptSuffix) }
+func keptName(locksDir, runID string) string {
+	return filepath.Join(locksDir, filepath.Base(runID)+keptSuffix)
+}
 
 // Kept tells whether a run of this host was told to leave what it made.
 func Kept(locksDir, runID string) bool {

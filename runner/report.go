@@ -1,8 +1,6 @@
 package runner
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -26,20 +24,6 @@ func Report(w io.Writer, r *Results) error {
 	d.run(r)
 	_, err := io.WriteString(w, d.b.String())
 	return err
-}
-
-// redacted returns a copy of r without the secrets of v. Markdown is made of
-// this copy: a value that is already escaped for it would not be found.
-func (r *Results) redacted(v *Vault) (*Results, error) {
-	var plain bytes.Buffer
-	if err := r.Encode(&plain); err != nil {
-		return nil, err
-	}
-	var clean Results
-	if err := json.Unmarshal([]byte(v.Redact(plain.String())), &clean); err != nil {
-		return nil, fmt.Errorf("redact the results: %w", err)
-	}
-	return &clean, nil
 }
 
 // A document is Markdown being written. Every %s that comes from outside goes

@@ -140,10 +140,7 @@ type LintRecord struct {
 
 // Encode writes r as indented JSON with a final newline.
 func (r *Results) Encode(w io.Writer) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(r)
+	return EncodeJSON(w, r)
 }
 
 // ReadResults decodes results.json and refuses a record that says more than

@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -81,6 +80,7 @@ type Run struct {
 
 	mu      sync.Mutex
 	results Results
+	saved   *Results // results as they were saved last, redacted
 	meter   meter
 	blame   blame // for results.Fault
 }
@@ -226,7 +226,7 @@ func (r *Run) secret(spec recipe.SecretSpec) (Secret, error) {
 	}
 	s := Secret{Name: spec.FullName, Short: spec.Name, Value: value}
 	r.secrets[spec.FullName] = s
-	r.Vault.Add(spec.Name, value)
+	r.search(spec.Name, value, given)
 	return s, nil
 }
 
@@ -251,7 +251,7 @@ func (r *Run) exercise(stack *labels.Stack) {
 	for _, s := range r.secrets {
 		values["SECRET:"+s.Short] = s.Value
 	}
-	r.ex = &exerciser{tasks: r.Tasks, standing: r.Standing, meter: &r.meter, vars: values}
+	r.ex = &exerciser{tasks: r.Tasks, standing: r.Standing, meter: &r.meter, vars: values, redact: r.Vault.Redact}
 	for _, svc := range stack.Services {
 		r.ex.services = append(r.ex.services, svc.Name)
 	}
@@ -287,7 +287,7 @@ func (r *Run) notice(notices ...labels.Notice) {
 	}
 }
 
-// Climb runs the ladder and returns its record. It always tears down, also
+// Climb runs the ladder and returns its record, redacted as it is saved. It always tears down, also
 // after a failure, an interrupt or a panic. The error tells only that the
 // record could not be kept.
 func (r *Run) Climb(ctx context.Context) (*Results, error) {
@@ -310,7 +310,7 @@ func (r *Run) Climb(ctx context.Context) (*Results, error) {
 	if err := r.save(); err != nil {
 		crash = errors.Join(crash, &InfraError{Op: "keeping the record", Hint: "df -h " + r.Folder.Path, Err: err})
 	}
-	return &r.results, crash
+	return r.saved, crash
 }
 
 // climb runs the rungs that need the engine; a panic becomes an error, so
@@ -439,17 +439,14 @@ func (r *Run) save() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.results.settle()
-	var plain bytes.Buffer
-	if err := r.results.Encode(&plain); err != nil {
-		return err
-	}
-	for _, leak := range r.Vault.Find(plain.String()) {
+	for _, leak := range r.results.leaks(r.Vault) {
 		r.leaks.add(leak.Name, leak.Form, "results.json")
 	}
 	clean, err := r.results.redacted(r.Vault)
 	if err != nil {
 		return err
 	}
+	r.saved = clean
 	render := map[string]func(io.Writer) error{
 		"results.json": clean.Encode,
 		"junit.xml":    func(w io.Writer) error { return JUnit(w, clean) },
@@ -457,10 +454,7 @@ func (r *Run) save() error {
 	}
 	var errs []error
 	for name, write := range render {
-		errs = append(errs, r.Folder.Write(name, func(w io.Writer) error {
-			redacted := r.Vault.Writer(w, nil)
-			return errors.Join(write(redacted), redacted.Close())
-		}))
+		errs = append(errs, r.Folder.Write(name, write))
 	}
 	return errors.Join(errs...)
 }

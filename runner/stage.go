@@ -110,14 +110,14 @@ func (s *stageRun) logged(ctx context.Context, log string, body func(context.Con
 	f, fault := r.Folder.Log(log)
 	w := r.Vault.Writer(io.Discard, nil)
 	if fault == nil {
-		w = r.Vault.Writer(f, nil)
+		w = r.Vault.Stored(f, nil)
 	}
 	err := bounded(WithWaiting(WithStepLog(ctx, w), r.observer.Waiting), body)
 	if err != nil {
 		fmt.Fprintf(w, "=> %v\n", err)
 	}
 	if fault == nil {
-		fault = errors.Join(w.Close(), f.Close())
+		fault = w.Close()
 	}
 	if s.stage.Name == StageTeardown {
 		return err

@@ -45,6 +45,7 @@ type exerciser struct {
 	standing func(context.Context) (Standing, error) // nil: misses are believed
 	services []string                                // the only hosts that an http step may ask
 	vars     vars
+	redact   func(string) string // may be nil
 }
 
 // once makes one attempt at a step.
@@ -78,9 +79,9 @@ func (x *exerciser) exec(ctx context.Context, st Step) reply {
 		return reply{answer: misses, reason: fmt.Sprintf("exit %d says that it is gone", out.Exit)}
 	}
 	if out.Exit != st.Exit {
-		return reply{answer: broken, reason: fmt.Sprintf("%s in %s: exit %d, not %d: %s", c.Argv[0], st.Service, out.Exit, st.Exit, tail(out.Stderr, out.Stdout))}
+		return reply{answer: broken, reason: fmt.Sprintf("%s in %s: exit %d, not %d: %s", c.Argv[0], st.Service, out.Exit, st.Exit, x.tail(out.Stderr, out.Stdout))}
 	}
-	return st.assert(out.Stdout)
+	return x.assert(st, out.Stdout)
 }
 
 func (x *exerciser) ask(ctx context.Context, st Step) reply {
@@ -103,7 +104,7 @@ func (x *exerciser) ask(ctx context.Context, st Step) reply {
 	if res.Status != want {
 		return reply{answer: broken, reason: fmt.Sprintf("%s: status %d, not %d", st.HTTP, res.Status, want)}
 	}
-	return st.assert(res.Body)
+	return x.assert(st, res.Body)
 }
 
 // failed is the reply to something that could not be asked.
@@ -116,10 +117,10 @@ func failed(err error) reply {
 }
 
 // assert compares what came out with what a step says of it.
-func (st Step) assert(out []byte) reply {
+func (x *exerciser) assert(st Step, out []byte) reply {
 	text := string(out)
 	miss := func(format string, args ...any) reply {
-		return reply{answer: misses, reason: fmt.Sprintf(format, args...) + ": " + tail(out)}
+		return reply{answer: misses, reason: fmt.Sprintf(format, args...) + ": " + x.tail(out)}
 	}
 	switch {
 	case st.Contains != nil && !strings.Contains(text, *st.Contains):
@@ -141,9 +142,13 @@ func (st Step) assert(out []byte) reply {
 	return reply{answer: holds}
 }
 
-// tail is the last line of the first output that has one, for a reason.
-func tail(outputs ...[]byte) string {
+// tail is the last line of the first output that has one, for a reason. It is
+// redacted while it is whole: half of a secret would not be known for one.
+func (x *exerciser) tail(outputs ...[]byte) string {
 	for _, out := range outputs {
+		if x.redact != nil {
+			out = []byte(x.redact(string(out)))
+		}
 		lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
 		last := lines[len(lines)-1]
 		if len(last) > 200 {

@@ -182,7 +182,7 @@ func (c *climb) on(ctx context.Context, site *site, watch runner.Observer) (resu
 	app, err := swarm.New(swarm.Options{
 		Client: site.client, RunID: c.o.runID, HostID: c.hostID, Deadline: c.e.now().Add(runDeadline), Stack: recipe.StackName(c.conf.Domain),
 		Helper: swarm.Helper{Image: site.helper, Again: site.again}, Repository: repository, NoIPVS: !site.ipvs, AllowPaths: slices.ContainsFunc(c.o.allow, allowsPath), Redact: c.conf.Vault.Redact,
-		LogSink: func(service, task string) io.WriteCloser { return run.ServiceLog(service, task) },
+		LogSink: func(service, task string) (stdout, stderr io.WriteCloser) { return run.ServiceLog(service, task) },
 	})
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ Exit status: 0 all is well, 1 something is missing.`,
 				}
 				fmt.Fprintf(e.stdout, "%s  %-7s  %s\n", mark, c.name, runner.Printable(c.seen))
 				if c.mend != "" {
-					fmt.Fprintf(e.stdout, "         %-7s  mend: %s\n", "", c.mend)
+					fmt.Fprintf(e.stdout, "         %-7s  mend: %s\n", "", runner.Printable(c.mend))
 				}
 			}
 			if sick {

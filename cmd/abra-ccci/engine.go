@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"coopcloud.tech/abra-ccci/runner"
 	"coopcloud.tech/abra-ccci/runner/swarm"
 )
 
@@ -64,7 +65,7 @@ func (e *env) runInEngine(ctx context.Context, o swarm.PrivateOptions, argv []st
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 		defer cancel()
 		if closeErr := p.Close(end); closeErr != nil {
-			fmt.Fprintf(e.stderr, "abra-ccci: warning: %v\n", closeErr)
+			fmt.Fprintf(e.stderr, "abra-ccci: warning: %s\n", runner.Printable(closeErr.Error()))
 		}
 	}()
 	return e.runForwarding(argv, append(withoutDocker(os.Environ()), "DOCKER_HOST="+p.Host()))

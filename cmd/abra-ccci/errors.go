@@ -45,9 +45,10 @@ func report(ctx context.Context, e *env, err error) int {
 		fmt.Fprintln(e.stderr, "abra-ccci: interrupted")
 		return exitInterrupted
 	}
-	fmt.Fprintf(e.stderr, "abra-ccci: error: %s\n", runner.PrintableLines(err.Error()))
+	// What a recipe says may hold line ends: no line of it passes for one of ours.
+	fmt.Fprintf(e.stderr, "abra-ccci: error: %s\n", strings.ReplaceAll(runner.PrintableLines(err.Error()), "\n", "\n  "))
 	if hint := hintOf(err); hint != "" {
-		fmt.Fprintf(e.stderr, "abra-ccci: hint: %s\n", runner.PrintableLines(hint))
+		fmt.Fprintf(e.stderr, "abra-ccci: hint: %s\n", runner.Printable(hint))
 	}
 	if ctx.Err() != nil {
 		return exitInterrupted

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -218,9 +217,7 @@ func (r *labelsReport) failed() bool {
 }
 
 func (r *labelsReport) encode(w io.Writer) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(r)
+	return runner.EncodeJSON(w, r)
 }
 
 // print writes the report for people. Every word of the recipe goes through

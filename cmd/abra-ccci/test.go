@@ -208,8 +208,10 @@ func printResults(w io.Writer, r *runner.Results, folder string) {
 	}
 	for _, s := range r.Stages {
 		for _, t := range s.Tests {
-			if (t.Status == runner.Fail || t.Status == runner.Unver) && t.Name+": "+t.Reason != r.Fault.Reason {
-				fmt.Fprintf(w, "  %-5s %s: %s\n", t.Status, t.Name, runner.Printable(t.Reason))
+			failed := (t.Status == runner.Fail || t.Status == runner.Unver) && t.Name+": "+t.Reason != r.Fault.Reason
+			// What was not searched for secrets is said even where nothing was found.
+			if failed || t.Name == "no_secret_leak" && t.Reason != "" {
+				fmt.Fprintf(w, "  %-5s %s: %s\n", t.Status, runner.Printable(t.Name), runner.Printable(t.Reason))
 			}
 		}
 	}
@@ -218,8 +220,8 @@ func printResults(w io.Writer, r *runner.Results, folder string) {
 	}
 	for _, c := range r.Coverage {
 		if c.Saved {
-			fmt.Fprintf(w, "proof %-5s %s:%s %s\n", c.Proof, runner.Printable(c.Service), runner.Printable(filepath.Join(c.Mount, c.Path)), strings.Join(c.Probes, ", "))
+			fmt.Fprintf(w, "proof %-5s %s:%s %s\n", c.Proof, runner.Printable(c.Service), runner.Printable(filepath.Join(c.Mount, c.Path)), runner.Printable(strings.Join(c.Probes, ", ")))
 		}
 	}
-	fmt.Fprintf(w, "report: %s\n", filepath.Join(folder, "report.md"))
+	fmt.Fprintf(w, "report: %s\n", runner.Printable(filepath.Join(folder, "report.md")))
 }

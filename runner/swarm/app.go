@@ -94,8 +94,8 @@ type Options struct {
 	// Redact is applied to every log line that gets into an error; may be nil.
 	Redact func(string) string
 	// LogSink takes the raw output of one task's container, from its start to
-	// its end; nil means that logs are not followed.
-	LogSink func(service, task string) io.WriteCloser
+	// its end; nil means that logs are not followed. A terminal's has stdout alone.
+	LogSink func(service, task string) (stdout, stderr io.WriteCloser)
 }
 
 // Helper is the image that helper containers are made from, and what they run.

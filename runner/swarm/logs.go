@@ -169,9 +169,10 @@ func (l *logs) atEnd(id string) error {
 
 // read copies all that a container says to its sink.
 func (l *logs) read(f *follower, service, task string) error {
-	out := l.app.LogSink(service, task)
+	out, errs := l.app.LogSink(service, task)
 	defer out.Close()
-	sink := counted{out, &f.read}
+	defer errs.Close()
+	stdout, stderr := counted{out, &f.read}, counted{errs, &f.read}
 	c, err := l.app.cli.ContainerInspect(l.ctx, f.id)
 	if err != nil {
 		return err
@@ -182,9 +183,9 @@ func (l *logs) read(f *follower, service, task string) error {
 	}
 	defer r.Close()
 	if c.Config != nil && c.Config.Tty {
-		_, err = io.Copy(sink, r)
+		_, err = io.Copy(stdout, r)
 	} else {
-		_, err = stdcopy.StdCopy(sink, sink, r)
+		_, err = stdcopy.StdCopy(stdout, stderr, r)
 	}
 	return err
 }

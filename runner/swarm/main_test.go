@@ -120,13 +120,13 @@ func newRig(t testing.TB, change ...func(*Options)) *rig {
 		Client: cli, RunID: "test-" + short(), HostID: "test-" + short(), Stack: "t" + short(),
 		Deadline: time.Now().Add(time.Hour), NoIPVS: true, Settle: 300 * time.Millisecond,
 		Helper: Helper{Image: testImages.id, Sleep: []string{"/app", "sleep"}, Kill: []string{"/app", "kill"}, Ask: []string{"/app", "ask"}},
-		LogSink: func(service, task string) io.WriteCloser {
+		LogSink: func(service, task string) (stdout, stderr io.WriteCloser) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if r.logs[service] == nil {
 				r.logs[service] = &syncBuffer{}
 			}
-			return r.logs[service]
+			return r.logs[service], r.logs[service]
 		},
 	}
 	for _, c := range change {
