@@ -2,7 +2,6 @@ package swarm
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"debug/elf"
@@ -10,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,20 +47,22 @@ var helperLinks = []string{"sh", "store"}
 // InfraError with a hint. When an image is built, those of other builds go, as
 // DropHelperImages says.
 func HelperImage(ctx context.Context, c *client.Client, tool, restic string) (id string, err error) {
-	toolBytes, toolPath, err := readTool(tool)
+	own, err := openTool(tool)
 	if err != nil {
 		return "", err
 	}
-	resticBytes, err := readRestic(ctx, c, restic, filepath.Dir(toolPath))
+	defer own.Close()
+	saver, err := openRestic(ctx, c, restic, filepath.Dir(own.name))
 	if err != nil {
 		return "", err
 	}
-	ref := helperName + ":" + helperTag(toolBytes, resticBytes)
+	defer saver.Close()
+	ref := helperName + ":" + helperTag(own, saver)
 	if id, err := imageID(ctx, c, ref); err != nil || id != "" {
 		return id, err
 	}
 	fmt.Fprintf(runner.StepLog(ctx), "building helper image %s\n", ref)
-	if err := importHelper(ctx, c, ref, toolBytes, resticBytes); err != nil {
+	if err := importHelper(ctx, c, ref, own, saver); err != nil {
 		return "", &runner.InfraError{Op: "build helper image", Err: err}
 	}
 	if id, err = imageID(ctx, c, ref); err == nil {
@@ -113,6 +115,15 @@ func ImageName(ctx context.Context, c *client.Client, id string) (string, error)
 	return img.ID, nil
 }
 
+// A program is a static program for the image. It is an open file, which stays
+// what was hashed whatever its name comes to mean, and is never in memory whole.
+type program struct {
+	*os.File
+	name string
+	size int64
+	sum  [sha256.Size]byte
+}
+
 // imageID is the id of a local image; "" if the engine lacks it.
 func imageID(ctx context.Context, c *client.Client, ref string) (string, error) {
 	img, err := c.ImageInspect(ctx, ref)
@@ -125,57 +136,63 @@ func imageID(ctx context.Context, c *client.Client, ref string) (string, error) 
 	return img.ID, nil
 }
 
-func helperTag(programs ...[]byte) string {
+func helperTag(programs ...*program) string {
 	h := sha256.New()
 	io.WriteString(h, helperLayout)
 	for _, p := range programs {
-		sum := sha256.Sum256(p)
-		h.Write(sum[:])
+		h.Write(p.sum[:])
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-func readTool(name string) (content []byte, path string, err error) {
-	fault := func(err error) error {
-		return &runner.InfraError{
-			Op:   "helper image: own program",
-			Hint: "build it static: CGO_ENABLED=0 go build -o build/abra-ccci ./cmd/abra-ccci",
-			Err:  err,
-		}
-	}
+// openTool opens the running program if name is empty.
+func openTool(name string) (*program, error) {
 	file := name
 	if name == "" {
 		file = "/proc/self/exe" // under our name there may be another build by now
+		var err error
 		if name, err = os.Executable(); err != nil {
-			return nil, "", fault(err)
+			return nil, toolFault(err)
 		}
 	}
-	content, err = readStatic(file)
+	p, err := openStatic(file)
 	if err != nil {
-		return nil, "", fault(err)
+		return nil, toolFault(err)
 	}
-	return content, name, nil
+	p.name = name
+	return p, nil
 }
 
-// readRestic finds restic; the first place that has a static one counts.
-func readRestic(ctx context.Context, c *client.Client, name, beside string) ([]byte, error) {
-	if name != "" {
-		content, err := readStatic(name)
-		return content, resticFault(err)
+func toolFault(err error) error {
+	if err == nil {
+		return nil
 	}
-	content, besideErr := readStatic(filepath.Join(beside, "restic"))
+	return &runner.InfraError{
+		Op:   "helper image: own program",
+		Hint: "build it static: CGO_ENABLED=0 go build -o build/abra-ccci ./cmd/abra-ccci",
+		Err:  err,
+	}
+}
+
+// openRestic finds restic; the first place that has a static one counts.
+func openRestic(ctx context.Context, c *client.Client, name, beside string) (*program, error) {
+	if name != "" {
+		p, err := openStatic(name)
+		return p, resticFault(err)
+	}
+	p, besideErr := openStatic(filepath.Join(beside, "restic"))
 	if besideErr == nil {
-		return content, nil
+		return p, nil
 	}
 	found, pathErr := exec.LookPath("restic")
 	if pathErr == nil {
-		if content, pathErr = readStatic(found); pathErr == nil {
-			return content, nil
+		if p, pathErr = openStatic(found); pathErr == nil {
+			return p, nil
 		}
 	}
-	content, imageErr := resticFromImage(ctx, c)
+	p, imageErr := resticFromImage(ctx, c)
 	if imageErr == nil {
-		return content, nil
+		return p, nil
 	}
 	return nil, resticFault(fmt.Errorf("%w; %w; %w", besideErr, pathErr, imageErr))
 }
@@ -187,23 +204,39 @@ func resticFault(err error) error {
 	return &runner.InfraError{Op: "helper image: no static restic", Hint: "make build/restic", Err: err}
 }
 
-// readStatic reads a program, which must need no other file to run.
-func readStatic(name string) ([]byte, error) {
-	content, err := os.ReadFile(name)
+// openStatic opens and hashes a program, which must need no other file to run.
+func openStatic(name string) (*program, error) {
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkStatic(content); err != nil {
+	p, err := staticProgram(f)
+	if err != nil {
+		f.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return content, nil
+	return p, nil
+}
+
+func staticProgram(f *os.File) (*program, error) {
+	if err := checkStatic(f); err != nil {
+		return nil, err
+	}
+	p := &program{File: f, name: f.Name()}
+	h := sha256.New()
+	var err error
+	if p.size, err = io.Copy(h, io.NewSectionReader(f, 0, math.MaxInt64)); err != nil {
+		return nil, err
+	}
+	h.Sum(p.sum[:0])
+	return p, nil
 }
 
 // checkStatic is an error for a program that asks for a dynamic loader: in an
 // image with nothing else it could not start, and Docker would only say "no
 // such file or directory".
-func checkStatic(program []byte) error {
-	f, err := elf.NewFile(bytes.NewReader(program))
+func checkStatic(r io.ReaderAt) error {
+	f, err := elf.NewFile(r)
 	if err != nil {
 		return fmt.Errorf("not a Linux program: %w", err)
 	}
@@ -216,7 +249,7 @@ func checkStatic(program []byte) error {
 }
 
 // resticFromImage takes restic out of a restic/restic image that is there.
-func resticFromImage(ctx context.Context, c *client.Client) ([]byte, error) {
+func resticFromImage(ctx context.Context, c *client.Client) (*program, error) {
 	images, err := c.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", "restic/restic"))})
 	if err != nil {
 		return nil, err
@@ -229,17 +262,20 @@ func resticFromImage(ctx context.Context, c *client.Client) ([]byte, error) {
 		return nil, err
 	}
 	defer c.ContainerRemove(context.WithoutCancel(ctx), made.ID, container.RemoveOptions{Force: true})
-	content, err := copyOut(ctx, c, made.ID, resticInImage)
+	f, err := copyOut(ctx, c, made.ID, resticInImage)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkStatic(content); err != nil {
+	p, err := staticProgram(f)
+	if err != nil {
+		f.Close()
 		return nil, fmt.Errorf("%s in image restic/restic: %w", resticInImage, err)
 	}
-	return content, nil
+	return p, nil
 }
 
-func copyOut(ctx context.Context, c *client.Client, id, name string) ([]byte, error) {
+// copyOut copies a file of a container into one that has no name any more.
+func copyOut(ctx context.Context, c *client.Client, id, name string) (*os.File, error) {
 	r, _, err := c.CopyFromContainer(ctx, id, name)
 	if err != nil {
 		return nil, err
@@ -249,12 +285,23 @@ func copyOut(ctx context.Context, c *client.Client, id, name string) ([]byte, er
 	if _, err := t.Next(); err != nil {
 		return nil, err
 	}
-	return io.ReadAll(t)
+	f, err := os.CreateTemp("", "ccci-")
+	if err != nil {
+		return nil, err
+	}
+	err = os.Remove(f.Name())
+	if err == nil {
+		_, err = io.Copy(f, t)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // importHelper makes the image from a tar of one layer. It is imported, not
 // built: that needs no builder and leaves no cache.
-func importHelper(ctx context.Context, c *client.Client, ref string, tool, restic []byte) error {
+func importHelper(ctx context.Context, c *client.Client, ref string, tool, restic *program) error {
 	pr, pw := io.Pipe()
 	go func() { pw.CloseWithError(writeHelper(pw, tool, restic)) }()
 	defer pr.Close()
@@ -270,7 +317,7 @@ func importHelper(ctx context.Context, c *client.Client, ref string, tool, resti
 
 // writeHelper writes the image's files: the programs and links to them, a
 // place for temporary files, and the points where volumes and repository are mounted.
-func writeHelper(w io.Writer, tool, restic []byte) error {
+func writeHelper(w io.Writer, tool, restic *program) error {
 	t := tar.NewWriter(w)
 	for _, dir := range []tar.Header{{Name: "tmp/", Mode: 0o1777}, {Name: "volumes/", Mode: 0o755}, {Name: "repository/", Mode: 0o700}, {Name: "bin/", Mode: 0o755}} {
 		dir.Typeflag = tar.TypeDir
@@ -279,14 +326,14 @@ func writeHelper(w io.Writer, tool, restic []byte) error {
 		}
 	}
 	for _, f := range []struct {
-		name    string
-		content []byte
+		at string
+		*program
 	}{{"abra-ccci", tool}, {"restic", restic}} {
-		h := &tar.Header{Name: f.name, Mode: 0o755, Size: int64(len(f.content)), Typeflag: tar.TypeReg}
+		h := &tar.Header{Name: f.at, Mode: 0o755, Size: f.size, Typeflag: tar.TypeReg}
 		if err := t.WriteHeader(h); err != nil {
 			return err
 		}
-		if _, err := t.Write(f.content); err != nil {
+		if _, err := io.Copy(t, io.NewSectionReader(f, 0, f.size)); err != nil {
 			return err
 		}
 	}
