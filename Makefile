@@ -16,9 +16,12 @@ test:
 build:
 	scripts/prepare
 
+# What the ladder costs, as Markdown: half an hour. BENCH="-write" puts it into
+# docs/, BENCH="ladder -recipe notes -pairs 1" measures a part; go doc ./bench
+# has the rest.
 bench:
 	scripts/prepare test
-	scripts/with-engine go test -run '^$$' -bench . -benchmem ./...
+	scripts/with-engine scripts/bench $(BENCH)
 
 clean:
 	rm -rf build

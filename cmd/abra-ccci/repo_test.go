@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"canary/app":         {},
 	"canary/shell":       {},
 	"cmd/abra-ccci":      {"canary", "canary/app", "canary/shell", "labels", "recipe", "lint", "runner", "runner/inside", "runner/restic", "runner/swarm"},
+	"bench":              {"labels", "runner", "examples"},
 	"examples":           {"recipe/history"},
 	"examples/mkrecipes": {"examples"},
 	"examples/notes/app": {},
