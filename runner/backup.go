@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"coopcloud.tech/abra-ccci/labels"
 )
 
@@ -92,6 +94,7 @@ func (r *Run) deployFromNothing(ctx context.Context) error {
 	if err := r.Deployer.Undeploy(ctx, Removal{Volumes: true}); err != nil {
 		return err
 	}
+	r.emptied = r.Now()
 	for _, p := range r.probes {
 		p.tokens = nil
 	}
@@ -197,14 +200,14 @@ func (r *Run) pin(ctx context.Context, plan *labels.Plan) error {
 	if err != nil {
 		return err
 	}
-	after, err := r.manifests(ctx)
-	if err != nil {
+	var after, stored map[string]Manifest
+	var g errgroup.Group
+	g.Go(func() (err error) { after, err = r.manifests(ctx); return err })
+	g.Go(func() (err error) { stored, err = r.Backups.Files(ctx, snap.ID); return err })
+	if err := g.Wait(); err != nil {
 		return err
 	}
-	if r.stored, err = r.Backups.Files(ctx, snap.ID); err != nil {
-		return err
-	}
-	r.before, r.stable = before, map[string]Manifest{}
+	r.before, r.stored, r.stable = before, stored, map[string]Manifest{}
 	for volume := range before {
 		r.stable[volume] = unchanged(before[volume], after[volume])
 	}
@@ -212,18 +215,32 @@ func (r *Run) pin(ctx context.Context, plan *labels.Plan) error {
 	return nil
 }
 
-// manifests lists every volume of the stack.
+// manifests lists every volume of the stack, several at once.
 func (r *Run) manifests(ctx context.Context) (map[string]Manifest, error) {
+	volumes := mountedVolumes(r.running.Stack)
+	lists := make([]Manifest, len(volumes))
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for i, volume := range volumes {
+		g.Go(func() (err error) {
+			if lists[i], err = r.Volumes.Manifest(ctx, volume); err != nil {
+				return unver("volume %s could not be listed: %w", volume, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
 	out := map[string]Manifest{}
-	for _, volume := range mountedVolumes(r.running.Stack) {
-		m, err := r.Volumes.Manifest(ctx, volume)
-		if err != nil {
-			return nil, unver("volume %s could not be listed: %w", volume, err)
-		}
-		out[volume] = m
+	for i, volume := range volumes {
+		out[volume] = lists[i]
 	}
 	return out, nil
 }
+
+// atOnce bounds how many things are asked of the engine at the same time.
+const atOnce = 4
 
 // unchanged keeps the entries that are in both manifests. The content of one
 // that changed in between is not known: its hash is emptied.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"coopcloud.tech/abra-ccci/labels"
 )
 
@@ -23,7 +25,6 @@ func (r *Run) installStage(ctx context.Context) bool {
 		}
 		tokens := r.tokens()
 		ok := s.test(ctx, "install_deploys_head", func(ctx context.Context) error {
-			r.drillStarted = r.Now()
 			return r.deployFromNothing(ctx)
 		})
 		r.remember(tokens)
@@ -139,7 +140,7 @@ func (d *drill) first(ctx context.Context, s *stageRun) error {
 	}
 	s.test(ctx, "drill_leaves_tasks", r.mayFall)
 	r.mu.Lock()
-	r.results.Drill = Drill{Seconds: r.Now().Sub(r.drillStarted).Round(time.Millisecond).Seconds(), Bytes: r.snapshot.Bytes}
+	r.results.Drill = Drill{Seconds: r.Now().Sub(r.emptied).Round(time.Millisecond).Seconds(), Bytes: r.snapshot.Bytes}
 	r.mu.Unlock()
 	return nil
 }
@@ -150,8 +151,8 @@ func (r *Run) startsEmpty(ctx context.Context, p *tracked) error {
 	if len(p.tokens) == 0 {
 		return unver("nothing was seeded")
 	}
-	for range 2 {
-		switch look := r.ex.look(ctx, p); {
+	for _, look := range []func(context.Context, *tracked) sighting{r.ex.look, r.ex.glance} {
+		switch look := look(ctx, p); {
 		case look.infra != nil:
 			return look.infra
 		case look.green:
@@ -171,25 +172,38 @@ func (d *drill) restorePath(ctx context.Context, path labels.SavedPath, missing 
 	if err := r.Backups.Restore(ctx, r.snapshot.ID, []labels.SavedPath{path}); err != nil {
 		return err
 	}
-	if err := d.sameBytes(ctx, path, began); err != nil {
+	var compared errgroup.Group
+	compared.Go(func() error { return d.sameBytes(ctx, path, began) })
+	looks, lookErr := d.lookAt(ctx, missing)
+	if err := compared.Wait(); err != nil {
 		return err
 	}
 	d.bytes[path.String()] = true
-	for _, p := range r.probes {
-		if !missing[p] {
-			continue
-		}
-		look := r.ex.look(ctx, p)
-		if look.infra != nil {
-			return look.infra
-		}
+	for p, look := range looks {
 		if look.green {
 			d.prove(path, p)
 		}
 		// Half of the data back, or an error, is no clean start for the next path.
 		missing[p] = look.missing
 	}
-	return nil
+	return lookErr
+}
+
+// lookAt looks at the probes that were missing so far. The error is the
+// machine's; what was seen before it counts.
+func (d *drill) lookAt(ctx context.Context, missing map[*tracked]bool) (map[*tracked]sighting, error) {
+	looks := map[*tracked]sighting{}
+	for _, p := range d.r.probes {
+		if !missing[p] {
+			continue
+		}
+		look := d.r.ex.look(ctx, p)
+		if look.infra != nil {
+			return looks, look.infra
+		}
+		looks[p] = look
+	}
+	return looks, nil
 }
 
 func (d *drill) prove(path labels.SavedPath, p *tracked) {
@@ -207,9 +221,11 @@ func (d *drill) sameBytes(ctx context.Context, path labels.SavedPath, began time
 	if err != nil {
 		return err
 	}
+	touched := map[string]bool{}
 	for i, e := range now {
 		if e.MTime.After(began) {
 			now[i].Hash, now[i].Size = "", -1
+			touched[e.Path] = true
 		}
 	}
 	below := func(m Manifest) Manifest {
@@ -217,7 +233,7 @@ func (d *drill) sameBytes(ctx context.Context, path labels.SavedPath, began time
 	}
 	want := below(r.stable[path.Volume])
 	for i, e := range want {
-		if j := slices.IndexFunc(now, func(n Entry) bool { return n.Path == e.Path }); j >= 0 && now[j].Size == -1 {
+		if touched[e.Path] {
 			want[i].Hash, want[i].Size = "", -1
 		}
 	}

@@ -118,9 +118,19 @@ type sighting struct {
 // look asks for every token as patiently as a check that should hold, so
 // that data which comes late is not taken for missing.
 func (x *exerciser) look(ctx context.Context, p *tracked) sighting {
+	return x.see(p, func(v vars) reply { return x.holdsWithin(ctx, p.Check, v) })
+}
+
+// glance asks for every token once.
+func (x *exerciser) glance(ctx context.Context, p *tracked) sighting {
+	return x.see(p, func(v vars) reply { return x.all(ctx, p.Check, v) })
+}
+
+// see sums up what asking for each token came to.
+func (x *exerciser) see(p *tracked, ask func(vars) reply) sighting {
 	s := sighting{green: true, missing: true}
 	for _, token := range p.tokens {
-		r := x.holdsWithin(ctx, p.Check, x.token(token))
+		r := ask(x.token(token))
 		s.green = s.green && r.answer == holds
 		s.missing = s.missing && r.answer == misses
 		if r.answer != holds {

@@ -75,8 +75,8 @@ type Run struct {
 	started  error               // why the head did not start from nothing, once that is known
 	told     map[string]int      // falls of each service that a test has told, since the last deployment
 
-	drillStarted time.Time
-	gone         int // times that the engine went away, as far as stages know
+	emptied time.Time // when the last deployment from nothing began
+	gone    int       // times that the engine went away, as far as stages know
 
 	mu      sync.Mutex
 	results Results
