@@ -158,12 +158,16 @@ seed_new() {
 }
 
 clean() {
-	phase teardown
 	undeploy
 	docker network rm "${STACK}_proxy" >/dev/null
 	local s
 	for s in $SECRETS; do docker secret rm "${STACK}_${s}_v1" >/dev/null; done
 }
+
+# What was cut off leaves nothing behind either.
+ended=
+trap '[ -n "$ended" ] || { set +e; clean >/dev/null 2>&1; }' EXIT
+trap 'exit 130' INT TERM
 
 mkdir "$WORK"
 head -c 24 /dev/urandom | base64 >"$WORK/password"
@@ -205,5 +209,7 @@ pre_restore
 for p in $SAVED; do restore "$p"; done
 post_restore
 
+phase teardown
 clean
+ended=yes
 phase end
