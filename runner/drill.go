@@ -179,7 +179,11 @@ func (d *drill) restorePath(ctx context.Context, path labels.SavedPath, missing 
 		return err
 	}
 	d.bytes[path.String()] = true
-	for p, look := range looks {
+	for _, p := range r.probes {
+		look, looked := looks[p]
+		if !looked {
+			continue
+		}
 		if look.green {
 			d.prove(path, p)
 		}
