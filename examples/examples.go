@@ -11,14 +11,16 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"coopcloud.tech/abra-ccci/recipe/history"
 )
 
-//go:embed all:mailu/releases all:notes/releases suites
+//go:embed all:custom-html/releases all:forum/releases all:mailu/releases all:notes/releases suites
 var files embed.FS
 
 // A Commit is one step of a recipe's history.
@@ -30,6 +32,14 @@ type Commit struct {
 }
 
 var histories = map[string][]Commit{
+	"custom-html": {
+		{Version: "1.0.0+1.22.1", Branch: "main", Subject: "chore: publish 1.0.0+1.22.1 release", Tagged: true},
+		{Version: "1.1.0+1.22.1", Branch: "main", Subject: "chore: publish 1.1.0+1.22.1 release", Tagged: true},
+	},
+	"forum": {
+		{Version: "1.0.0+1.0.0", Branch: "main", Subject: "chore: publish 1.0.0+1.0.0 release", Tagged: true},
+		{Version: "1.1.0+1.1.0", Branch: "main", Subject: "chore: publish 1.1.0+1.1.0 release", Tagged: true},
+	},
 	"mailu": {
 		{Version: "3.0.0+2024.06.50", Branch: "main", Subject: "chore: publish 3.0.0+2024.06.50 release", Tagged: true},
 		{Version: "3.0.1+2024.06.52", Branch: "main", Subject: "chore: publish 3.0.1+2024.06.52 release", Tagged: true},
@@ -42,7 +52,7 @@ var histories = map[string][]Commit{
 }
 
 // Names of the recipes, sorted.
-func Names() []string { return []string{"mailu", "notes"} }
+func Names() []string { return slices.Sorted(maps.Keys(histories)) }
 
 // History of a recipe, first commit first; nil for one that is not here.
 func History(name string) []Commit { return histories[name] }
