@@ -17,7 +17,7 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 MIGRATIONS = pathlib.Path("/app/migrations")
 UPLOADS = pathlib.Path("/uploads")
-PATIENCE = 20  # seconds for a database that is starting; gunicorn allows 30
+PATIENCE = 60  # seconds for a database that is starting; gunicorn allows a worker more
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
