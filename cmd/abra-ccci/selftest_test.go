@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -220,7 +221,7 @@ func TestExcerpt(t *testing.T) {
 		{strings.Repeat("x", reasonWidth), "", strings.Repeat("x", reasonWidth)},
 		{long, "xx", strings.Repeat("x", reasonWidth-1) + "…"},
 		{long, "the words", "…the words " + strings.Repeat("y", reasonWidth-12) + "…"},
-		{strings.Repeat("x", 100) + " end", "end", "…" + strings.Repeat("x", reasonWidth-5) + " end"},
+		{strings.Repeat("x", 100) + " end", "end", "…" + strings.Repeat("x", reasonWidth-6) + " end"},
 		{long, "not there", strings.Repeat("x", reasonWidth-1) + "…"},
 	} {
 		if got := excerpt(tt.text, tt.words); got != tt.want {
@@ -253,4 +254,33 @@ func TestFlock(t *testing.T) {
 		t.Errorf("%q", out.String())
 	}
 	f.Close()
+}
+
+// The table in docs/selftest.md is made from the canaries.
+func TestSelftestDoc(t *testing.T) {
+	const path, begin, end = "../../docs/selftest.md", "<!-- canaries -->\n", "<!-- end of canaries -->\n"
+	doc, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(doc), begin)
+	_, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s has no place for the table", path)
+	}
+	var b strings.Builder
+	b.WriteString(before + begin + "| canary | what is wrong | caught by | as | because |\n|---|---|---|---|---|\n")
+	for _, c := range canary.All() {
+		fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s | … %s … |\n", c.Name, cell(c.Wrong), c.Want.Test, c.Want.Status, cell(c.Want.Reason))
+	}
+	b.WriteString(end + after)
+	if *update {
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if b.String() != string(doc) {
+		t.Errorf("%s is not what the canaries say: run with -update-docs", path)
+	}
 }
