@@ -162,6 +162,7 @@ func rowsOf(canaries []canary.Canary) []*row {
 func (t *selftest) run(ctx context.Context, jobs int) {
 	t.watch = newFlock(t.e, len(t.rows))
 	defer t.watch.Close()
+	defer context.AfterFunc(ctx, func() { t.watch.say("interrupted: removing what the runs made; once more, and it stays") })()
 	queue := slices.Clone(t.rows)
 	slices.SortStableFunc(queue, func(a, b *row) int { return b.length() - a.length() })
 	var g errgroup.Group

@@ -108,7 +108,14 @@ func (b *bird) end(what string, took time.Duration) {
 	f.tell(line{{"", fmt.Sprintf("%-22s", b.name)}, {dim, fmt.Sprintf("%8s", clock(took))}, {"", "  " + what}})
 }
 
-// tell shows a line that stays.
+// say shows a line that stays.
+func (f *flock) say(text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tell(line{{"", text}})
+}
+
+// tell is say for who holds the lock.
 func (f *flock) tell(l line) {
 	if f.screen != nil {
 		f.screen.above(l)
