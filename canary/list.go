@@ -103,7 +103,7 @@ var all = []Canary{
 		Name: "dump-nowhere", Of: "dump", Rungs: backup,
 		Wrong: "the dump is written where nothing is saved",
 		Plant: []Edit{{compose, preHook, "store dump > /tmp/dump"}},
-		Want:  Finding{runner.RungBackupRestore, "backup_captures_app_data_dump", runner.Fail, "is not in the snapshot"},
+		Want:  Finding{runner.RungBackupRestore, "backup_snapshot_first", runner.Fail, `nothing to back up at "dump" in volume "data"`},
 	},
 	{
 		Name: "restore-hook-swallows", Of: "dump", Rungs: backup,

@@ -33,7 +33,7 @@ var canaries = []struct {
 	{"writable-layer", "backup_restore", "restore_returns_text", "fail", "the app writes to /store of service app (the container's writable layer)"},
 	{"data-volume-excluded", "backup_restore", "restore_returns_text", "fail", "no label saves app:/data, which it covers"},
 	{"dump-once", "backup_restore", "backup_captures_app_data_dump", "fail", "the pre-hook did not write it"},
-	{"dump-nowhere", "backup_restore", "backup_captures_app_data_dump", "fail", "is not in the snapshot"},
+	{"dump-nowhere", "backup_restore", "backup_snapshot_first", "fail", `nothing to back up at "dump" in volume "data"`},
 	{"restore-hook-swallows", "backup_restore", "restore_returns_text", "fail", "exit 4 says that it is gone"},
 	{"wipe-removes-nothing", "backup_restore", "wipe_removes_text", "fail", "the wipe removed nothing that the check looks at"},
 	{"wipe-stops-service", "backup_restore", "wipe_removes_text", "unver", "gives an error, which proves nothing"},
