@@ -117,8 +117,12 @@ func choose(env map[string]string, sample *Env, choices []string) map[string]str
 	return env
 }
 
-// planWith resolves the subject again with another env.
+// planWith resolves the subject again with another env. Most of what a recipe's
+// labels cost is the loader, so the same env is not resolved twice.
 func (s Subject) planWith(env map[string]string) (*Plan, error) {
+	if maps.Equal(env, s.Stack.Env) {
+		return PlanOf(s.Stack), nil
+	}
 	stack, _, err := Resolve(Source{Dir: s.Stack.Dir, Files: s.Files, Env: env})
 	if err != nil {
 		return nil, err
