@@ -195,6 +195,25 @@ func TestOutputThatNobodyRead(t *testing.T) {
 	}
 }
 
+// unremovable is a deployer whose engine is gone.
+type unremovable struct{ Deployer }
+
+func (unremovable) Undeploy(context.Context, Removal) error { return errors.New("no engine") }
+
+// A teardown that nobody could look at says nothing of secrets either.
+func TestTeardownWithoutAnEngine(t *testing.T) {
+	r, h := aRun(t)
+	r.stack = "x_test"
+	r.Deployer, h.down = unremovable{}, errors.New("connection refused")
+	r.teardownStage(t.Context())
+	if want := (Flags{CleanTeardown: Unver, NoSecretLeak: Unver}); r.results.Flags != want {
+		t.Errorf("flags %+v", r.results.Flags)
+	}
+	if f := r.results.Fault; !strings.Contains(f.Reason, "secrets and configs of stack x_test left") || f.Hint != "abra-ccci reap r1" {
+		t.Errorf("fault %+v", f)
+	}
+}
+
 // Outlast goes on after the interrupt, and ends with the patience.
 func TestOutlast(t *testing.T) {
 	patience, giveUp := context.WithCancel(t.Context())

@@ -81,7 +81,11 @@ func (r *Run) teardownStage(ctx context.Context) {
 		}
 		s.test(ctx, "clean_teardown", r.clearAway)
 		// Logs are complete only now that every task is gone.
-		s.found(ctx, "no_secret_leak", r.leaked())
+		err := r.leaked()
+		if err == nil && s.stage.Tests[0].Status == Unver {
+			err = unver("nobody knows what tasks have said that may still be there")
+		}
+		s.found(ctx, "no_secret_leak", err)
 		return nil
 	})
 	r.mu.Lock()

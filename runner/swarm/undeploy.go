@@ -220,6 +220,9 @@ func stopGrace(o object) time.Duration {
 
 // stuck says what could not be removed, and why.
 func (c *clearing) stuck(left objects, cause error) error {
+	if len(left) == 0 { // never listed
+		return &runner.InfraError{Op: "see what there is to remove", Hint: "abra-ccci reap", Err: cause}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var why []string
