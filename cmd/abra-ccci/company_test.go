@@ -261,8 +261,7 @@ func highWater(pid int) (kib int) {
 
 // Eight runs of one recipe at once neither disturb each other nor leave
 // anything.
-func TestEightRunsAtOnce(t *testing.T) {
-	t.Parallel()
+func TestEightRunsAtOnce(t *testing.T) { // not parallel: it has runs of its own at once
 	b := newBench(t, "notes")
 	type run struct {
 		cmd    *exec.Cmd

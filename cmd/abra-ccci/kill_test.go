@@ -66,8 +66,7 @@ const killsAtOnce = 7
 
 // A run that is killed at any moment leaves nothing that reap, or the next
 // run, does not remove and name. A live run beside it is not touched.
-func TestKilledAtAnyMoment(t *testing.T) {
-	t.Parallel()
+func TestKilledAtAnyMoment(t *testing.T) { // not parallel: it has runs of its own at once
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("CCCI_TEST_SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)
