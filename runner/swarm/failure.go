@@ -59,7 +59,14 @@ func (a *App) lastHealth(ctx context.Context, id string) string {
 	if err != nil || c.State == nil || c.State.Health == nil || len(c.State.Health.Log) == 0 {
 		return ""
 	}
+	// A probe that was killed with its container says nothing; one before it may.
 	last := c.State.Health.Log[len(c.State.Health.Log)-1]
+	for _, probe := range slices.Backward(c.State.Health.Log) {
+		if strings.TrimSpace(probe.Output) != "" {
+			last = probe
+			break
+		}
+	}
 	return fmt.Sprintf("exit %d: %s", last.ExitCode, strings.TrimSpace(last.Output))
 }
 
