@@ -1,0 +1,336 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxEntry is the size of the largest entry, in bytes.
+const maxEntry = 256 << 10
+
+// minute is how times are written.
+const minute = "2006-01-02T15:04Z"
+
+var (
+	nameForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	phaseForm  = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$`)
+	claimForm  = regexp.MustCompile(`^M[1-9][0-9]{0,3}$`)
+	repoForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.:_-]{0,99}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){1,3}$`)
+	commitForm = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
+	digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	wordForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}$`)
+	idForm     = regexp.MustCompile(`^[0-9a-f]{32}$`)
+	entryForm  = regexp.MustCompile(`^E[0-9]{6,12}$`)
+	originForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._:/-]{0,126}$`)
+)
+
+// A pair is one field as it is written.
+type pair struct{ key, value string }
+
+// pairs are the fields of an entry that are not empty, in the order in which
+// they are written.
+func (e *Entry) pairs() []pair {
+	var list []pair
+	add := func(key, value string) {
+		if value != "" {
+			list = append(list, pair{key, value})
+		}
+	}
+	add("phase", e.Phase)
+	add("claim", e.Claim)
+	add("kind", string(e.Kind))
+	add("repo", e.Repo)
+	if e.PR != 0 {
+		add("pr", strconv.Itoa(e.PR))
+	}
+	add("head", e.Head)
+	add("base", e.Base)
+	add("suite", e.Suite)
+	add("run", e.Run)
+	add("results", e.Results)
+	add("verdict", string(e.Verdict))
+	add("scope", string(e.Scope))
+	if e.Mutants != nil {
+		add("mutants", e.Mutants.String())
+	}
+	add("opened", strings.Join(e.opened(), " "))
+	add("closed", strings.Join(e.Closed, " "))
+	add("retracts", e.Retracts)
+	for _, k := range e.Keys {
+		add("key", string(k.Role)+" "+k.Public)
+	}
+	add("tool", e.Tool)
+	add("id", e.ID)
+	add("previous", e.Previous.String())
+	add("index", strconv.FormatInt(e.Index, 10))
+	add("origin", e.Origin)
+	return list
+}
+
+func (m Mutants) String() string {
+	return fmt.Sprintf("%d killed, %d survived, %d equivalent, %d inconclusive", m.Killed, m.Survived, m.Equivalent, m.Inconclusive)
+}
+
+func (e *Entry) opened() (ids []string) {
+	for _, f := range e.Opened {
+		ids = append(ids, f.ID)
+	}
+	return ids
+}
+
+// Number is how people call the entry: E000017.
+func (e *Entry) Number() string { return number(e.Index) }
+
+func number(i int64) string { return fmt.Sprintf("E%06d", i) }
+
+// kinds is what each kind needs, and takes besides: names of fields, and
+// "summary", "checks" and "prose". All have id, previous, index and origin,
+// and may have tool.
+var kinds = map[Kind]struct{ needs, takes []string }{
+	PolicyKind:  {[]string{"key"}, []string{"summary", "prose"}},
+	Orientation: {[]string{"phase", "prose"}, []string{"repo", "pr", "head", "summary"}},
+	Claim:       {[]string{"phase", "claim", "repo", "pr", "head"}, []string{"base", "suite", "run", "results", "summary", "prose"}},
+	VerdictKind: {[]string{"phase", "claim", "repo", "pr", "head", "verdict", "scope"}, []string{"base", "suite", "run", "results", "mutants", "opened", "closed", "summary", "checks", "prose"}},
+	Response:    {[]string{"phase", "prose"}, []string{"claim", "repo", "pr", "head", "run", "results", "summary"}},
+	Retract:     {[]string{"phase", "retracts"}, []string{"claim", "summary", "prose"}},
+}
+
+// fields are the names of what the entry has, as the table kinds calls it.
+func (e *Entry) fields() (names []string) {
+	for _, p := range e.pairs() {
+		if len(names) == 0 || names[len(names)-1] != p.key {
+			names = append(names, p.key)
+		}
+	}
+	for name, has := range map[string]bool{"summary": e.Summary != "", "checks": len(e.Checks) > 0, "prose": e.Prose != ""} {
+		if has {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// check tells what in an entry is not as the format has it.
+func (e *Entry) check() error {
+	kind, ok := kinds[e.Kind]
+	if !ok {
+		return fmt.Errorf("unknown kind %q", e.Kind)
+	}
+	has := e.fields()
+	for _, name := range kind.needs {
+		if !slices.Contains(has, name) {
+			return fmt.Errorf("%s without %s", e.Kind, name)
+		}
+	}
+	for _, name := range has {
+		if name != "kind" && name != "tool" && name != "id" && name != "previous" && name != "index" && name != "origin" &&
+			!slices.Contains(kind.needs, name) && !slices.Contains(kind.takes, name) {
+			return fmt.Errorf("%s with %s", e.Kind, name)
+		}
+	}
+	if err := e.checkForms(); err != nil {
+		return err
+	}
+	if err := e.checkText(); err != nil {
+		return err
+	}
+	return e.checkVerdict()
+}
+
+func (e *Entry) checkForms() error {
+	forms := []struct {
+		name, value string
+		form        *regexp.Regexp
+	}{
+		{"phase", e.Phase, phaseForm}, {"claim", e.Claim, claimForm}, {"repo", e.Repo, repoForm},
+		{"head", e.Head, commitForm}, {"base", e.Base, commitForm}, {"suite", e.Suite, wordForm},
+		{"run", e.Run, wordForm}, {"results", e.Results, digestForm}, {"retracts", e.Retracts, entryForm},
+		{"id", e.ID, idForm}, {"origin", e.Origin, originForm},
+	}
+	for _, f := range forms {
+		if f.value != "" && !f.form.MatchString(f.value) {
+			return fmt.Errorf("%s %q is not of the form %s", f.name, f.value, f.form)
+		}
+	}
+	switch {
+	case e.ID == "" || e.Origin == "":
+		return errors.New("an entry needs an id and an origin")
+	case e.PR < 0 || e.Index < 0:
+		return errors.New("a number is negative")
+	case e.Time.Location() != time.UTC || !e.Time.Equal(e.Time.Truncate(time.Minute)) || e.Time.Year() < 2000 || e.Time.Year() > 9999:
+		return fmt.Errorf("time %v is not a minute in UTC", e.Time)
+	case e.Tool != "" && (strings.TrimSpace(e.Tool) != e.Tool || len(e.Tool) > 200 || strings.Contains(e.Tool, "\n") || !plain(e.Tool)):
+		return fmt.Errorf("tool %q is not one plain line", e.Tool)
+	}
+	return nil
+}
+
+// checkVerdict holds a verdict against itself: nothing may say PASS over a
+// failed check.
+func (e *Entry) checkVerdict() error {
+	if e.Kind != VerdictKind {
+		return nil
+	}
+	switch e.Verdict {
+	case Pass, Fail, Inconclusive:
+	default:
+		return fmt.Errorf("unknown verdict %q", e.Verdict)
+	}
+	switch e.Scope {
+	case Full, Quick, Partial:
+	default:
+		return fmt.Errorf("unknown scope %q", e.Scope)
+	}
+	if len(e.Closed) > 0 && (e.Scope != Full || e.Verdict == Inconclusive) {
+		return errors.New("only a full review that passed or failed closes findings")
+	}
+	if !slices.IsSorted(e.Closed) || len(slices.Compact(slices.Clone(e.Closed))) != len(e.Closed) {
+		return errors.New("closed findings are not in order")
+	}
+	m := e.Mutants
+	if m != nil && min(m.Killed, m.Survived, m.Equivalent, m.Inconclusive) < 0 {
+		return errors.New("a number of mutants is negative")
+	}
+	if e.Verdict != Pass {
+		return nil
+	}
+	if m != nil && m.Survived+m.Inconclusive > 0 {
+		return errors.New("a PASS over mutants that were not killed")
+	}
+	if len(e.Opened) > 0 {
+		return errors.New("a PASS that opens findings")
+	}
+	for _, c := range e.Checks {
+		if c.Status != "pass" {
+			return fmt.Errorf("a PASS over the check %q, which did not pass", c.Text)
+		}
+	}
+	return nil
+}
+
+// checkText holds all free text to be neutral.
+func (e *Entry) checkText() error {
+	lines := []string{e.Summary}
+	for _, c := range e.Checks {
+		if _, ok := marks[c.Status]; !ok {
+			return fmt.Errorf("unknown status %q of a check", c.Status)
+		}
+		lines = append(append(lines, "x"+c.Text), prefixed("x", c.Detail)...)
+	}
+	texts := []string{e.Prose}
+	for _, f := range e.Opened {
+		lines, texts = append(lines, "x"+f.Title), append(texts, f.Text)
+	}
+	for _, line := range lines {
+		if line == "x" {
+			return errors.New("an empty line where a text belongs")
+		}
+		if line = strings.TrimPrefix(line, "x"); NeutralLine(line) != line {
+			return fmt.Errorf("text %q is not neutral", line)
+		}
+	}
+	for _, text := range texts {
+		if Neutral(text) != text {
+			return fmt.Errorf("text %.40q is not neutral", text)
+		}
+	}
+	return nil
+}
+
+func prefixed(prefix string, list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = prefix + s
+	}
+	return out
+}
+
+// marks is how the status of a check is written.
+var marks = map[string]string{"pass": "✓", "fail": "✗", "unver": "?"}
+
+// heading is the first line of an entry.
+func (e *Entry) heading() string {
+	about, what := e.Claim, string(e.Verdict)
+	if about == "" {
+		about = e.Phase
+	}
+	if about == "" {
+		about = "ledger"
+	}
+	if what == "" {
+		what = string(e.Kind)
+	}
+	return fmt.Sprintf("## %s · %s · %s · %s", e.Number(), about, what, e.Time.Format(minute))
+}
+
+// text is the entry without its signature.
+func (e *Entry) text() []byte {
+	var b strings.Builder
+	b.Grow(1024 + len(e.Prose))
+	b.WriteString(e.heading() + "\n\n```\n")
+	for _, p := range e.pairs() {
+		b.WriteString(p.key + ": " + p.value + "\n")
+	}
+	b.WriteString("```\n")
+	if e.Summary != "" {
+		b.WriteString("\n> " + e.Summary + "\n")
+	}
+	if len(e.Checks) > 0 {
+		b.WriteString("\n" + checkedHeading + "\n\n")
+	}
+	for _, c := range e.Checks {
+		b.WriteString("> - " + marks[c.Status] + " " + c.Text + "\n")
+		for _, d := range c.Detail {
+			b.WriteString(">   - " + d + "\n")
+		}
+	}
+	for _, f := range e.Opened {
+		b.WriteString("\n### " + f.ID + "\n\n> " + f.Title + "\n")
+		if f.Text != "" {
+			b.WriteString(">\n")
+			quote(&b, f.Text)
+		}
+	}
+	if e.Prose != "" {
+		b.WriteString("\n" + notesHeading + "\n\n")
+		quote(&b, e.Prose)
+	}
+	return []byte(b.String())
+}
+
+const (
+	checkedHeading = "### Checked"
+	notesHeading   = "### Notes"
+)
+
+func quote(b *strings.Builder, text string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		if line == "" {
+			b.WriteString(">\n")
+		} else {
+			b.WriteString("> " + line + "\n")
+		}
+	}
+}
+
+// neutral makes all free text of the content neutral.
+func (c Content) neutral() Content {
+	c.Summary, c.Prose = NeutralLine(c.Summary), Neutral(c.Prose)
+	c.Checks, c.Opened = slices.Clone(c.Checks), slices.Clone(c.Opened)
+	for i := range c.Checks {
+		check := &c.Checks[i]
+		check.Text, check.Detail = NeutralLine(check.Text), slices.Clone(check.Detail)
+		for j := range check.Detail {
+			check.Detail[j] = NeutralLine(check.Detail[j])
+		}
+	}
+	for i := range c.Opened {
+		c.Opened[i].Title, c.Opened[i].Text = NeutralLine(c.Opened[i].Title), Neutral(c.Opened[i].Text)
+	}
+	return c
+}
