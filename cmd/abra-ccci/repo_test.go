@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"recipe/history":     {},
 	"lint":               {"labels", "recipe"},
 	"ledger":             {},
+	"ledger/remote":      {"ledger"},
 	"runner":             {"labels", "recipe", "lint"},
 	"runner/inside":      {"labels", "runner"},
 	"runner/restic":      {"labels", "runner"},
@@ -30,7 +31,7 @@ var mayImport = map[string][]string{
 	"canary":             {"recipe/history", "runner"},
 	"canary/app":         {},
 	"canary/shell":       {},
-	"cmd/abra-ccci":      {"canary", "canary/app", "canary/shell", "labels", "recipe", "lint", "ledger", "runner", "runner/inside", "runner/restic", "runner/swarm"},
+	"cmd/abra-ccci":      {"canary", "canary/app", "canary/shell", "labels", "recipe", "lint", "ledger", "ledger/remote", "runner", "runner/inside", "runner/restic", "runner/swarm"},
 	"bench":              {"labels", "runner", "examples"},
 	"examples":           {"recipe/history"},
 	"examples/mkrecipes": {"examples"},
@@ -100,7 +101,7 @@ func violations(pkg string, file *ast.File) []string {
 			}
 		}
 	}
-	if pkg == "labels" || pkg == "lint" || pkg == "recipe" || pkg == "runner" || pkg == "ledger" {
+	if pkg == "labels" || pkg == "lint" || pkg == "recipe" || pkg == "runner" || strings.HasPrefix(pkg, "ledger") {
 		ast.Inspect(file, func(n ast.Node) bool {
 			if sel, ok := n.(*ast.SelectorExpr); ok {
 				if x, ok := sel.X.(*ast.Ident); ok && x.Name == "os" && contains([]string{"Getenv", "LookupEnv", "Environ", "Exit", "Args"}, sel.Sel.Name) {
