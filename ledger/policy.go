@@ -88,6 +88,11 @@ func (r Role) may(k Kind) bool {
 	return false
 }
 
+// May tells whether a key may sign an entry of the kind.
+func (p *Policy) May(s *Signer, k Kind) bool {
+	return p.byID[keyID{s.Name(), s.KeyHash()}].may(k)
+}
+
 // Names lists the keys that have the role.
 func (p *Policy) Names(r Role) (names []string) {
 	for _, k := range p.Keys {
@@ -100,10 +105,7 @@ func (p *Policy) Names(r Role) (names []string) {
 }
 
 // A Signer is a private key of the ledger.
-type Signer struct {
-	note.Signer
-	public note.Verifier
-}
+type Signer struct{ note.Signer }
 
 // NewKey makes a key. The text of secret belongs into a file that only its
 // owner reads.
@@ -120,5 +122,5 @@ func ReadSigner(secret string) (*Signer, error) {
 	if err != nil {
 		return nil, errors.New("this is no private key of a ledger")
 	}
-	return &Signer{Signer: s}, nil
+	return &Signer{s}, nil
 }

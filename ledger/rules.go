@@ -221,6 +221,15 @@ func (s *state) find(id string) int64 {
 	return -1
 }
 
+// About is the phase and claim of an entry, by its number.
+func (s *state) About(entry string) (phase, claim string, ok bool) {
+	i := indexOf(entry)
+	if i < 0 || i >= s.tree.n || number(i) != entry {
+		return "", "", false
+	}
+	return s.records[i].phase, s.records[i].claim, true
+}
+
 // count is how many findings a phase has.
 func (s *state) count(phase string) (n int) {
 	for _, f := range s.findings {
