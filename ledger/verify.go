@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -21,7 +22,7 @@ func Verify(f Folder, visits ...Visit) (l *Ledger, staleFiles []string, err erro
 		}
 		return nil
 	})...)
-	if err := errors.Join(err, s.wait()); err != nil {
+	if err := cmp.Or(s.wait(), err); err != nil {
 		return nil, nil, err
 	}
 	if err := l.verifyCheckpoints(append(in, l.policy)); err != nil {
