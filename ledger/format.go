@@ -215,22 +215,22 @@ func (e *Entry) checkVerdict() error {
 
 // checkText holds all free text to be neutral.
 func (e *Entry) checkText() error {
-	lines := []string{e.Summary}
+	var lines []string
 	for _, c := range e.Checks {
 		if _, ok := marks[c.Status]; !ok {
 			return fmt.Errorf("unknown status %q of a check", c.Status)
 		}
-		lines = append(append(lines, "x"+c.Text), prefixed("x", c.Detail)...)
+		lines = append(append(lines, c.Text), c.Detail...)
 	}
 	texts := []string{e.Prose}
 	for _, f := range e.Opened {
-		lines, texts = append(lines, "x"+f.Title), append(texts, f.Text)
+		lines, texts = append(lines, f.Title), append(texts, f.Text)
 	}
-	for _, line := range lines {
-		if line == "x" {
-			return errors.New("an empty line where a text belongs")
-		}
-		if line = strings.TrimPrefix(line, "x"); NeutralLine(line) != line {
+	if slices.Contains(lines, "") {
+		return errors.New("an empty line where a text belongs")
+	}
+	for _, line := range append(lines, e.Summary) {
+		if NeutralLine(line) != line {
 			return fmt.Errorf("text %q is not neutral", line)
 		}
 	}
@@ -240,14 +240,6 @@ func (e *Entry) checkText() error {
 		}
 	}
 	return nil
-}
-
-func prefixed(prefix string, list []string) []string {
-	out := make([]string, len(list))
-	for i, s := range list {
-		out[i] = prefix + s
-	}
-	return out
 }
 
 // marks is how the status of a check is written.
