@@ -139,7 +139,7 @@ func (l *openLedger) trust(first *ledger.Entry, raw []byte, in *ledger.Policy) e
 		return nil
 	}
 	if err != nil {
-		return err
+		return &hintError{err, "get the trust file from the ledger's adversaries, and name it: --trust FILE"}
 	}
 	t, err := ledger.ParseTrust(text)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -94,16 +95,49 @@ func orDash(s string) string {
 }
 
 func ledgerVerify(e *env, o *ledgerOptions) *cobra.Command {
-	return &cobra.Command{
-		Use:   "verify",
+	var review string
+	cmd := &cobra.Command{
+		Use:   "verify [--review FILE --trust FILE]",
 		Short: "check every entry, signature, checkpoint and rendering",
 		Long: `Verify checks all of the ledger. Renderings that are right but behind, or not
 there, are made anew; one that was changed by hand is told, and stays as it is.
 
+With --review it checks a REVIEW-<phase>.md alone, which needs no ledger beside it.
+
 Exit status: 0 all is well, 1 could not tell, 3 something was changed.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return runVerify(e, o) },
+		RunE: func(*cobra.Command, []string) error {
+			if review != "" {
+				return verifyReview(e, o, review)
+			}
+			return runVerify(e, o)
+		},
 	}
+	cmd.Flags().StringVar(&review, "review", "", "`FILE`: a REVIEW-<phase>.md by itself")
+	return cmd
+}
+
+func verifyReview(e *env, o *ledgerOptions, name string) error {
+	if o.trust == "" {
+		return &usageError{&hintError{errors.New("a review alone needs something to trust"), "get the trust file from the ledger's adversaries: --trust FILE"}}
+	}
+	text, err := os.ReadFile(o.trust)
+	if err != nil {
+		return &hintError{err, "get the trust file from the ledger's adversaries: --trust FILE"}
+	}
+	trust, err := ledger.ParseTrust(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.trust, err)
+	}
+	if text, err = os.ReadFile(name); err != nil {
+		return &hintError{err, "name a REVIEW-<phase>.md: --review FILE"}
+	}
+	c, err := ledger.VerifyReview(text, trust)
+	if err != nil {
+		return &ledger.CorruptError{Where: name, Err: err}
+	}
+	fmt.Fprintf(e.stdout, "%s: right, of the log %s at size %d\n", name, c.Origin, c.Size)
+	return nil
 }
 
 func runVerify(e *env, o *ledgerOptions) error {
@@ -250,5 +284,3 @@ func (a gateAnswer) exit(e *env, l *openLedger) error {
 	fmt.Fprintf(e.stderr, "abra-ccci: hint: %s\n", hint)
 	return codeError(code)
 }
-
-var errNoKey = errors.New("no key to sign with")

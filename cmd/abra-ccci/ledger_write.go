@@ -266,6 +266,8 @@ func (p *pen) tell(e *env, o *ledgerOptions, l *openLedger, r ledger.Receipt, er
 	return err
 }
 
+var errNoKey = errors.New("no key to sign with")
+
 // readKey reads the private key from a file that only its owner can read,
 // outside the ledger. Without a file it is the only one of the user's keys
 // that may sign the kind.
