@@ -168,3 +168,15 @@ func BenchmarkAppendOrCommit(b *testing.B) {
 	b.ReportMetric(per(commit)/per(cold), "git/(open+append)")
 	b.ReportMetric(0, "ns/op")
 }
+
+// Reading one entry: parsing it, and holding it against the form.
+func BenchmarkParse(b *testing.B) {
+	_, l := grow(b, 2)
+	raw, err := l.folder.Read(entryName(1))
+	must(b, err)
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		_, err := Parse(raw)
+		must(b, err)
+	}
+}

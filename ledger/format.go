@@ -35,7 +35,7 @@ type pair struct{ key, value string }
 // pairs are the fields of an entry that are not empty, in the order in which
 // they are written.
 func (e *Entry) pairs() []pair {
-	var list []pair
+	list := make([]pair, 0, 24)
 	add := func(key, value string) {
 		if value != "" {
 			list = append(list, pair{key, value})
@@ -101,16 +101,21 @@ var kinds = map[Kind]struct{ needs, takes []string }{
 }
 
 // fields are the names of what the entry has, as the table kinds calls it.
-func (e *Entry) fields() (names []string) {
+func (e *Entry) fields() []string {
+	names := make([]string, 0, 24)
 	for _, p := range e.pairs() {
 		if len(names) == 0 || names[len(names)-1] != p.key {
 			names = append(names, p.key)
 		}
 	}
-	for name, has := range map[string]bool{"summary": e.Summary != "", "checks": len(e.Checks) > 0, "prose": e.Prose != ""} {
-		if has {
-			names = append(names, name)
-		}
+	if e.Summary != "" {
+		names = append(names, "summary")
+	}
+	if len(e.Checks) > 0 {
+		names = append(names, "checks")
+	}
+	if e.Prose != "" {
+		names = append(names, "prose")
 	}
 	return names
 }
@@ -263,7 +268,7 @@ func (e *Entry) heading() string {
 // text is the entry without its signature.
 func (e *Entry) text() []byte {
 	var b strings.Builder
-	b.Grow(1024 + len(e.Prose))
+	b.Grow(2048 + len(e.Prose))
 	b.WriteString(e.heading() + "\n\n```\n")
 	for _, p := range e.pairs() {
 		b.WriteString(p.key + ": " + p.value + "\n")

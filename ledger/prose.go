@@ -14,6 +14,9 @@ import (
 // text, by a backslash; what does not print (control and bidi characters,
 // bytes that are not UTF-8) becomes an escape. Neutral text stays as it is.
 func Neutral(text string) string {
+	if text == "" {
+		return ""
+	}
 	lines := strings.Split(strings.Trim(printable(text), "\n"), "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")
@@ -33,16 +36,22 @@ func Neutral(text string) string {
 
 // NeutralLine is Neutral for text of one line: line ends become spaces.
 func NeutralLine(text string) string {
-	return neutralLine(strings.Join(strings.Fields(printable(text)), " "))
+	text = printable(text)
+	if strings.Contains(text, "  ") || strings.Contains(text, "\n") || strings.TrimSpace(text) != text {
+		text = strings.Join(strings.Fields(text), " ")
+	}
+	return neutralLine(text)
 }
+
+var spaces = strings.NewReplacer("\r\n", "\n", "\t", "    ", "\u00a0", " ")
 
 // printable leaves what prints and line feeds; the rest becomes escapes. Tabs
 // and no-break spaces are spaces.
 func printable(s string) string {
-	s = strings.NewReplacer("\r\n", "\n", "\t", "    ", "\u00a0", " ").Replace(s)
 	if plain(s) {
 		return s
 	}
+	s = spaces.Replace(s)
 	var b strings.Builder
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
@@ -83,7 +92,7 @@ var fenceOpen = regexp.MustCompile("^```[a-z]*$")
 // fenced is the number of lines of the fenced code that begins here, if it
 // ends in a way that no reader of Markdown sees otherwise.
 func fenced(lines []string) int {
-	if !fenceOpen.MatchString(lines[0]) {
+	if !strings.HasPrefix(lines[0], "```") || !fenceOpen.MatchString(lines[0]) {
 		return 0
 	}
 	for i, line := range lines[1:] {

@@ -1,12 +1,15 @@
 package remote
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -157,9 +160,170 @@ func TestTwoClones(t *testing.T) {
 		t.Errorf("sync: %d came, %v", came, err)
 	}
 	w.whole(3)
-	for _, c := range []*clone{a, b} {
-		if status := w.git(c.dir, "status", "--porcelain", "--untracked-files=no"); c == b && status != "" {
-			t.Errorf("git status:\n%s", status)
-		}
+	if status := w.git(b.dir, "status", "--porcelain"); status != "" {
+		t.Errorf("git status:\n%s", status)
 	}
+}
+
+// Two machines append at the same time, again and again: nothing is lost,
+// nothing is forced, each entry is there once.
+func TestAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	machines := []*clone{w.first(), w.clone()}
+	const each = 4
+	var wg sync.WaitGroup
+	errs := make([]error, len(machines))
+	for i, c := range machines {
+		wg.Go(func() {
+			for range each {
+				if _, err := c.l.AppendTo(t.Context(), c.g, note("mailu", "x"), w.adversary, w.now); err != nil {
+					errs[i] = err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		w.must(err)
+	}
+	w.whole(1 + int64(len(machines)*each))
+}
+
+// What was pushed is acknowledged only then; with the remote gone nothing
+// comes into the folder, and the same append works later.
+func TestRemoteGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.first()
+	content := note("mailu", "x")
+	w.must(os.Rename(w.bare, w.bare+".away"))
+	if _, err := c.l.AppendTo(t.Context(), c.g, content, w.adversary, w.now); err == nil {
+		t.Fatal("acknowledged without a remote")
+	}
+	if _, err := os.Stat(filepath.Join(c.dir, "entries/000001.md")); err == nil {
+		t.Error("an entry that was never acknowledged is in the folder")
+	}
+	w.must(os.Rename(w.bare+".away", w.bare))
+	c.append(content)
+	if r := c.append(content); !r.Again {
+		t.Error("appended twice")
+	}
+	w.whole(2)
+}
+
+// A writer that dies after its push, before anything came into its folder,
+// finds its entry when it appends it again.
+func TestDeadAfterPush(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.first()
+	content := note("mailu", "x")
+	if _, err := c.l.AppendTo(t.Context(), dying{c.g}, content, w.adversary, w.now); !errors.Is(err, errDied) {
+		t.Fatalf("%v", err)
+	}
+	w.must(c.open())
+	if r := c.append(content); !r.Again {
+		t.Error("appended twice")
+	}
+	w.whole(2)
+}
+
+var errDied = errors.New("died")
+
+// A dying remote takes a push, and then the writer is gone.
+type dying struct{ *Git }
+
+func (d dying) Push(ctx context.Context, message string, files map[string][]byte) error {
+	return errors.Join(d.Git.Push(ctx, message, files), errDied)
+}
+
+// Somebody forces the remote back, and writes on: a fork, with both notes.
+func TestForcedBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.first()
+	a.append(note("mailu", "one"))
+	a.append(note("mailu", "two"))
+	w.git(w.bare, "update-ref", "refs/heads/main", "refs/heads/main~1")
+	if _, err := a.l.Sync(t.Context(), a.g); err == nil {
+		t.Error("a remote that was forced back is not noticed")
+	}
+	b := w.clone()
+	b.append(note("mailu", "another two"))
+	b.append(note("mailu", "another three"))
+	// Without what git remembers: the ledger itself finds it.
+	w.git(a.dir, "update-ref", "-d", settledRef)
+	w.git(a.dir, "update-ref", "HEAD", "HEAD~1")
+	_, err := a.l.Sync(t.Context(), a.g)
+	var fork *ledger.ForkError
+	if !errors.As(err, &fork) || fork.Rollback {
+		t.Fatalf("a fork: %v", err)
+	}
+	if !strings.Contains(string(fork.Proof()), string(fork.Now)) || len(fork.Who) == 0 {
+		t.Errorf("%s", fork.Proof())
+	}
+	w.whole(4) // and nothing was pushed over it
+}
+
+// Files that are written once, changed in the remote under a right log.
+func TestRemoteRewritten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.first()
+	a.append(note("mailu", "one"))
+	evil := w.clone()
+	w.must(os.WriteFile(filepath.Join(evil.dir, "entries/000001.md"), []byte("x"), 0o644))
+	w.git(evil.dir, "commit", "-qam", "quietly")
+	w.git(evil.dir, "push", "-q")
+	var broken *ledger.CorruptError
+	if _, err := a.l.Sync(t.Context(), a.g); !errors.As(err, &broken) || !strings.Contains(err.Error(), "entries/000001.md") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Line ends are git's to leave alone, whatever its user has set.
+func TestLineEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.clone()
+	w.must(os.WriteFile(filepath.Join(c.dir, ".gitattributes"), []byte("* -text\n"), 0o644))
+	d, err := ledger.MakeDir(c.dir)
+	w.must(err)
+	_, err = ledger.Init(d, "example.org/ledger", w.keys, id(), w.adversary, w.now)
+	w.must(err)
+	w.must(c.open())
+	_, err = c.l.Sync(t.Context(), c.g)
+	w.must(err)
+	dir := filepath.Join(t.TempDir(), "windows")
+	w.git("", "-c", "core.autocrlf=true", "clone", "-q", w.bare, dir)
+	there, err := ledger.OpenDir(dir)
+	w.must(err)
+	defer there.Close()
+	_, _, err = ledger.Verify(there)
+	w.must(err)
+}
+
+// A README beside the ledger comes along; commits of one's own stop it.
+func TestBeside(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.first()
+	b := w.clone()
+	w.must(os.WriteFile(filepath.Join(b.dir, "README.md"), []byte("x\n"), 0o644))
+	w.git(b.dir, "add", "README.md")
+	w.git(b.dir, "commit", "-qm", "readme")
+	if _, err := b.l.AppendTo(t.Context(), b.g, note("mailu", "x"), w.adversary, w.now); err == nil || !strings.Contains(err.Error(), "commits that the remote has not") {
+		t.Errorf("%v", err)
+	}
+	w.git(b.dir, "push", "-q")
+	b.append(note("mailu", "x"))
+	if _, err := a.l.Sync(t.Context(), a.g); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(a.dir, "README.md")); err != nil {
+		t.Error(err)
+	}
+	w.whole(2)
 }
