@@ -67,6 +67,9 @@ func foldLine(text string, width int) (parts []string) {
 	for runewidth.StringWidth(text) > width {
 		head := runewidth.Truncate(text, width, "")
 		cut := strings.LastIndexByte(head, ' ')
+		if text[len(head)] == ' ' {
+			cut = len(head)
+		}
 		if cut <= len(indent) {
 			cut = max(len(head), 1)
 		}
