@@ -64,7 +64,7 @@ MAY = {"policy": ["adversary"], "verdict": ["adversary"], "orientation": ["adver
        "response": ["builder", "adversary"], "retract": ["builder", "adversary"]}
 entries, checkpoints = names("entries", 0, "%06d.md"), names("checkpoints", 1, "%06d")
 need(checkpoints and len(entries) - len(checkpoints) in (0, 1), "ledger", "entries and checkpoints don't match")
-policy, leaves, blocks, origin = [], [], [], None
+policy, leaves, blocks, origin, last = [], [], [], None, ""
 for i, name in enumerate(entries[:len(checkpoints)]):
     raw = read("entries", name); fields = raw.decode().split("\n```\n")[1]
     get = dict(line.split(": ", 1) for line in fields.split("\n")); origin = origin or get["origin"]
@@ -73,6 +73,8 @@ for i, name in enumerate(entries[:len(checkpoints)]):
     need(role in MAY[get["kind"]], name, f"{who}, a {role}, can't sign a {get['kind']}")
     need((get["index"], get["origin"], get["previous"]) == (str(i), origin, b64(root(leaves))), name, "not of this place in this log")
     need(text.startswith(f"## E{i:06d} · ") and get.get("verdict", get["kind"]) == text.split(" · ")[2], name, "its heading is of another entry")
+    last, before_it = text.split(" · ")[3][:17], last
+    need(last >= before_it, name, "a clock ran backwards")
     leaves.append(sha(b"\0" + raw)); blocks.append((get["kind"], get.get("phase"), raw.decode()))
     body, _, _ = signed(read("checkpoints", checkpoints[i]), checkpoints[i], before, policy)
     need(body == f"{origin}\n{i+1}\n{b64(root(leaves))}\n", checkpoints[i], "not the checkpoint of these entries")

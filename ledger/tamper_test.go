@@ -172,6 +172,10 @@ var attacks = []struct {
 	{"retraction with a forged signature", func(b *bench) {
 		b.forge(b.unsigned(Content{Kind: Retract, Phase: "mailu", Claim: "M1", Retracts: "E000002"}), b.builder)
 	}, "signature of key ci-adversary"},
+	{"claim from before the last entry", func(b *bench) {
+		b.now = b.now.Add(-time.Hour)
+		b.forge(b.entry(b.builder, claim("earlier")), b.builder)
+	}, "a clock ran backwards"},
 	{"policy by a builder", func(b *bench) {
 		own := (&bench{t: b.t})
 		own.key(Adversary, "bob")
