@@ -112,6 +112,17 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// Base64 may hold line ends for some readers.
+func TestSignatureOnTwoLines(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	good := b.read(entryName(0))
+	i := len(good) - 10
+	if _, err := Parse([]byte(good[:i] + "\n" + good[i:])); err == nil {
+		t.Error("it is an entry")
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	b := newBench(f)
 	b.seed()
