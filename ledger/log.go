@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -122,14 +121,4 @@ func openCheckpoint(raw []byte, want Checkpoint, policies ...*Policy) error {
 		}
 	}
 	return fmt.Errorf("no key of the policy signed it: %w", err)
-}
-
-// signerOf is the name of the key that a signed note says it is signed by.
-func signerOf(raw []byte) string {
-	i := bytes.LastIndex(raw, []byte("\n— "))
-	if i < 0 {
-		return ""
-	}
-	name, _, _ := strings.Cut(string(raw[i+len("\n— "):]), " ")
-	return name
 }
