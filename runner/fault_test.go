@@ -174,6 +174,12 @@ func TestInterruptedStage(t *testing.T) {
 		t.Errorf("the stage says %s (%s)", s.Status, s.Reason)
 	}
 	tells(t, stageOf(ctx, r, StageBackup, nil, nil), "unver interrupted")
+	blocking, _ := aRun(t)
+	ctx, cancel = context.WithCancel(t.Context())
+	s = stageOf(ctx, blocking, StageBackup, func(string) { cancel() }, unver("no snapshot: %w", context.Canceled), nil)
+	if s.Status != Unver || s.Reason != "interrupted; backup_a: no snapshot: context canceled" {
+		t.Errorf("the stage says %s (%s)", s.Status, s.Reason)
+	}
 	tells(t, stageOf(ctx, r, StageTeardown, nil, nil), "pass ")
 	if r.results.Fault.Stage != "" {
 		t.Errorf("fault %+v", r.results.Fault)

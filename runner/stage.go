@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -178,14 +179,25 @@ func (s *stageRun) close(ctx context.Context, err error) {
 	} else {
 		s.stage.Status, s.stage.Reason = Unver, "nothing was tested"
 	}
-	if err == nil && ctx.Err() != nil && s.stage.Name != StageTeardown {
-		err = errInterrupted // between its tests, or after the last
+	if err != nil {
+		status, reason := s.judge(ctx, "", err)
+		if len(s.stage.Tests) == 0 || worse(status, s.stage.Status) || (status == Unver && s.stage.Status == Skip) {
+			s.stage.Status, s.stage.Reason = status, Printable(s.run.Vault.Redact(reason))
+		}
 	}
-	if err == nil {
-		return
+	if ctx.Err() != nil && s.stage.Name != StageTeardown {
+		s.cutShort()
 	}
-	status, reason := s.judge(ctx, "", err)
-	if len(s.stage.Tests) == 0 || worse(status, s.stage.Status) || (status == Unver && s.stage.Status == Skip) {
-		s.stage.Status, s.stage.Reason = status, Printable(s.run.Vault.Redact(reason))
+}
+
+// cutShort says of an interrupted stage that it was: what its tests came to
+// before may not be all that they would have come to. A failure stays one.
+func (s *stageRun) cutShort() {
+	switch {
+	case s.stage.Status == Fail:
+	case s.stage.Status != Unver:
+		s.stage.Status, s.stage.Reason = Unver, errInterrupted.Error()
+	case !strings.HasPrefix(s.stage.Reason, errInterrupted.Error()):
+		s.stage.Reason = errInterrupted.Error() + "; " + s.stage.Reason
 	}
 }
