@@ -100,7 +100,7 @@ func (r *Run) deployFromNothing(ctx context.Context) error {
 	}
 	d, err := r.deployment(r.Head, r.appEnv(r.Head))
 	if err == nil {
-		err = r.deploy(ctx, d)
+		_, err = r.deploy(ctx, d)
 	}
 	if err == nil {
 		return r.setUp(ctx)

@@ -49,14 +49,17 @@ func infraOf(err error) *InfraError {
 }
 
 // obstacle tells why nothing of a stage needs to be tried: the run was
-// interrupted, the engine went away earlier in the stage, or the run's fault
-// still stands. The teardown is always tried.
+// interrupted, it was to end with a test that has ended it, the engine went
+// away earlier in the stage, or the run's fault still stands. The teardown is
+// always tried.
 func (s *stageRun) obstacle(ctx context.Context) error {
 	switch {
 	case s.stage.Name == StageTeardown:
 		return nil
 	case ctx.Err() != nil:
 		return errInterrupted
+	case s.run.decided.Load():
+		return unver("left out: %s did not pass", s.run.Until)
 	case s.lost != "":
 		return blocked(s.lost)
 	case s.stage.Name == StageLint: // it needs no engine

@@ -186,6 +186,19 @@ func TestInterruptedStage(t *testing.T) {
 	}
 }
 
+// A run that is made for one test ends with it, unless it passes: the rest is
+// left out, and the teardown is not.
+func TestUntil(t *testing.T) {
+	r, _ := aRun(t)
+	r.Until = "upgrade_a"
+	tells(t, stageOf(t.Context(), r, StageUpgrade, nil, nil, nil), "pass ", "pass ")
+	r.Until = "backup_b"
+	left := "unver left out: backup_b did not pass"
+	tells(t, stageOf(t.Context(), r, StageBackup, nil, nil, errors.New("lost"), nil), "pass ", "fail lost", left)
+	tells(t, stageOf(t.Context(), r, StageRestore, nil, nil), left)
+	tells(t, stageOf(t.Context(), r, StageTeardown, nil, nil), "pass ")
+}
+
 func TestOutputThatNobodyRead(t *testing.T) {
 	r, h := aRun(t)
 	if err := r.leaked(); err != nil {

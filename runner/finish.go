@@ -60,6 +60,9 @@ func (r *Run) functionalStage(ctx context.Context, installed bool) {
 				return r.ex.works(ctx, f.Steps)
 			})
 		}
+		if !r.looked { // nothing was seeded; what the app writes by itself is told all the same
+			s.test(ctx, "state_outside_volumes", r.outsideTest)
+		}
 		s.test(ctx, "functional_stays_up", r.staysUp)
 		return nil
 	})

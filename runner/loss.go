@@ -10,19 +10,22 @@ import (
 	"coopcloud.tech/abra-ccci/labels"
 )
 
-// outsideTest observes what tasks hold outside named volumes now that data was
+// outsideTest looks at what tasks hold outside named volumes now that data was
 // seeded: a deployment that has just begun holds nothing there yet. It passes
 // whatever it finds, since scratch files are no loss; what it found may
 // explain one.
 func (r *Run) outsideTest(ctx context.Context) error {
-	obs, err := r.Deployer.Observe(ctx)
+	if r.Outside == nil {
+		return nil
+	}
+	found, err := r.Outside(ctx)
 	if err != nil {
 		return err
 	}
-	r.observed(obs)
-	r.outside = obs.Outside
+	r.outside, r.looked = found, true
 	var words []string
-	for _, o := range obs.Outside {
+	for _, o := range found {
+		r.notice(outsideNotice(o))
 		words = append(words, o.words())
 	}
 	if len(words) == 0 {

@@ -124,6 +124,11 @@ type meteredBackups struct {
 	m *meter
 }
 
+func (b meteredBackups) Prepare(ctx context.Context) error {
+	defer b.m.begin(backingUp)()
+	return b.BackupEngine.Prepare(ctx)
+}
+
 func (b meteredBackups) Backup(ctx context.Context, p *labels.Plan) (Snapshot, error) {
 	defer b.m.begin(backingUp)()
 	return b.BackupEngine.Backup(ctx, p)

@@ -32,6 +32,10 @@ type Config struct {
 	Publish bool
 	Keep    bool // leave app and data where they are
 
+	// Until names a test: once it has not passed, the run has told what it was
+	// made for, and all but the teardown is left out. Empty: everything is tried.
+	Until string
+
 	// TeardownTimeout bounds the teardown, also of a run that was interrupted
 	// or whose engine went away. 0 means DefaultTeardownTimeout.
 	TeardownTimeout time.Duration
@@ -41,7 +45,8 @@ type Config struct {
 	Volumes  Volumes
 	Backups  BackupEngine
 	Machine  Machine
-	Standing func(context.Context) (Standing, error) // how the tasks of the stack are
+	Standing func(context.Context) (Standing, error)  // how the tasks of the stack are
+	Outside  func(context.Context) ([]Outside, error) // what they hold outside named volumes; nil: nobody looks
 	Lint     func(context.Context) []lint.Result
 
 	Vault    *Vault
@@ -72,11 +77,13 @@ type Run struct {
 	before   map[string]Manifest // per volume: what was there when the pinned backup began
 	stable   map[string]Manifest // per volume: what stood still around the snapshot
 	outside  []Outside           // what tasks held outside named volumes around the snapshot
+	looked   bool                // for that
 	started  error               // why the head did not start from nothing, once that is known
 	told     map[string]int      // falls of each service that a test has told, since the last deployment
 
-	emptied time.Time // when the last deployment from nothing began
-	gone    int       // times that the engine went away, as far as stages know
+	emptied time.Time   // when the last deployment from nothing began
+	gone    int         // times that the engine went away, as far as stages know
+	decided atomic.Bool // by the test that Until names
 
 	mu      sync.Mutex
 	results Results
@@ -345,24 +352,23 @@ func (r *Run) backupsApply() bool {
 
 const noBackups = "neither the head nor the base enables backups (no backupbot.backup=true)"
 
-// deploy puts d on the engine, notes what is really there, and runs the
-// suite's setup if the app comes from nothing.
-func (r *Run) deploy(ctx context.Context, d *Deployment) error {
+// deploy puts d on the engine, and notes what is really there.
+func (r *Run) deploy(ctx context.Context, d *Deployment) (*Observed, error) {
 	r.running, r.told = nil, map[string]int{}
 	if err := r.writeEnv(d.App); err != nil {
-		return err
+		return nil, err
 	}
 	if err := r.Deployer.Deploy(ctx, d); err != nil {
-		return err
+		return nil, err
 	}
 	obs, err := r.Deployer.Observe(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.observed(obs)
 	r.running = d
 	r.exercise(d.Stack)
-	return nil
+	return obs, nil
 }
 
 // writeEnv puts the app's env into the run folder, named as abra names it.
@@ -391,9 +397,6 @@ func (r *Run) observed(obs *Observed) {
 			where, _, _ := strings.Cut(line, "\t")
 			r.leaks.add(leak.Name, leak.Form, where)
 		}
-	}
-	for _, o := range obs.Outside {
-		r.notice(outsideNotice(o))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -65,7 +65,6 @@ type Observed struct {
 	Images     map[string]string // service -> name@sha256:…, or sha256:… for a local-only image
 	Tasks      []Task            // every task that should run now
 	Public     []string          // labels and env of services and tasks: "where\tname=value"; secrets must not be here
-	Outside    []Outside         // what tasks wrote outside named volumes
 	Deviations []string          // where the deployment differs from a plain one: forced dnsrr, dropped ports
 }
 
@@ -163,6 +162,9 @@ type Entry struct {
 
 // A BackupEngine saves what a plan says and brings it back.
 type BackupEngine interface {
+	// Prepare makes ready what Backup needs, once. Backup does it itself if
+	// nobody has; it takes a few seconds, in which something else can go on.
+	Prepare(ctx context.Context) error
 	// Backup runs the backup pre-hooks, copies every saved path, and runs
 	// the post-hooks. An incomplete snapshot is an error.
 	Backup(ctx context.Context, p *labels.Plan) (Snapshot, error)

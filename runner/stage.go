@@ -89,6 +89,9 @@ func (s *stageRun) test(ctx context.Context, name string, body func(context.Cont
 	t := Test{Name: name, MS: r.Now().Sub(start).Milliseconds(), Log: log}
 	t.Status, t.Reason = s.judge(ctx, name, err)
 	s.record(t)
+	if name == r.Until && t.Status != Pass {
+		r.decided.Store(true)
+	}
 	return t.Status == Pass
 }
 

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,7 @@ func (r *Run) sameSpecs(base, head *Deployment) (bool, error) {
 
 // deployBase puts the base on the engine. That it can't be is not the head's fault.
 func (r *Run) deployBase(ctx context.Context, base *Deployment) error {
-	err := r.deploy(ctx, base)
+	_, err := r.deploy(ctx, base)
 	if err == nil {
 		err = r.setUp(ctx)
 	}
@@ -101,17 +102,38 @@ func (r *Run) moveTo(ctx context.Context, head *Deployment) error {
 	if err != nil {
 		return err
 	}
-	if err := r.deploy(ctx, head); err != nil {
+	prepared := r.prepareBackups(ctx)
+	obs, err := r.deploy(ctx, head)
+	prepared()
+	if err != nil {
 		return err
 	}
-	obs, err := r.Deployer.Observe(ctx)
-	if err == nil {
-		err = moved(want, obs)
-	}
-	if err != nil {
+	if err := moved(want, obs); err != nil {
 		r.running = nil
+		return err
 	}
-	return err
+	return nil
+}
+
+// prepareBackups makes the backup repository while the engine is busy with
+// something else. What it returns waits for that. An error is not told: the
+// first backup tries again.
+func (r *Run) prepareBackups(ctx context.Context) (wait func()) {
+	if !r.wants(RungBackupRestore) || !r.backupsApply() {
+		return func() {}
+	}
+	var log bytes.Buffer
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := r.Backups.Prepare(WithStepLog(ctx, &log)); err != nil {
+			fmt.Fprintf(&log, "# preparing the backup repository: %v\n", err)
+		}
+	}()
+	return func() {
+		<-done
+		StepLog(ctx).Write(log.Bytes())
+	}
 }
 
 // moved tells what does not run the spec that it should.

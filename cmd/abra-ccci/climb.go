@@ -198,7 +198,7 @@ func (c *climb) on(ctx context.Context, site *site, watch runner.Observer) (resu
 	if c.sabotage != nil {
 		c.conf.Deployer = c.sabotage(app)
 	}
-	c.conf.Standing = app.Standing
+	c.conf.Standing, c.conf.Outside = app.Standing, app.Outside
 	c.conf.Volumes, c.conf.Backups = inside.Volumes{Box: app}, restic.New(app, app)
 	c.conf.Lint = func(context.Context) []lint.Result { return lint.Run(lintInput(c.rec, c.conf.Head)) }
 	c.conf.Admit = c.admitStack

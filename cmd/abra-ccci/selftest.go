@@ -231,7 +231,7 @@ func (t *selftest) results(ctx context.Context, r *row, b *bird) (*runner.Result
 	if err != nil {
 		return nil, err
 	}
-	c.sabotage = r.canary.Sabotage
+	c.sabotage, c.conf.Until = r.canary.Sabotage, r.canary.Want.Test
 	r.folder = c.folder.Path
 	results, err := c.on(ctx, t.site, b)
 	if r.canary.Sabotage != nil { // what it left on purpose

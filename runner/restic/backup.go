@@ -42,7 +42,7 @@ func (e *Engine) Backup(ctx context.Context, p *labels.Plan) (s runner.Snapshot,
 
 // save makes the snapshot.
 func (e *Engine) save(ctx context.Context, places []place) (runner.Snapshot, error) {
-	if err := e.prepare(ctx); err != nil {
+	if err := e.Prepare(ctx); err != nil {
 		return runner.Snapshot{}, err
 	}
 	args := []string{"backup", "--force", "--no-scan", "--host", "ccci", "--"}

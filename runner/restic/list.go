@@ -45,7 +45,7 @@ func (e *Engine) list(ctx context.Context, id string) (*listing, error) {
 	if l := e.known(id); l != nil {
 		return l, nil
 	}
-	if err := e.prepare(ctx); err != nil {
+	if err := e.Prepare(ctx); err != nil {
 		return nil, err
 	}
 	l := &listing{volumes: map[string]runner.Manifest{}}

@@ -115,8 +115,8 @@ func (r result) fault(op string) error {
 	return &runner.InfraError{Op: op, Err: err}
 }
 
-// prepare makes sure, once, that restic can be used and its repository exists.
-func (e *Engine) prepare(ctx context.Context) error {
+// Prepare makes sure, once, that restic can be used and its repository exists.
+func (e *Engine) Prepare(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.ready {

@@ -60,8 +60,7 @@ func (a *App) Observe(ctx context.Context) (*runner.Observed, error) {
 	})
 	slices.Sort(o.Public)
 	o.Public = slices.Compact(o.Public)
-	o.Outside, err = a.outside(ctx, services, tasks)
-	return o, err
+	return o, nil
 }
 
 // shouldRun tells the tasks that are to run now, or have done all they had to,

@@ -10,6 +10,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/swarm"
+	"golang.org/x/sync/errgroup"
 
 	"coopcloud.tech/abra-ccci/runner"
 )
@@ -22,23 +23,37 @@ func Ignored() []string {
 		"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/mtab", "/.dockerenv"}
 }
 
-// outside lists what running tasks hold outside named volumes.
-func (a *App) outside(ctx context.Context, services map[string]swarm.Service, tasks []swarm.Task) ([]runner.Outside, error) {
-	var out []runner.Outside
-	for _, t := range tasks {
+// Outside lists what running tasks hold outside named volumes. The engine
+// compares every container with its image for it, which takes it a second or
+// so each: all at once.
+func (a *App) Outside(ctx context.Context) ([]runner.Outside, error) {
+	services, err := a.services(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tasks, err := a.tasks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := make([][]runner.Outside, len(tasks))
+	var g errgroup.Group
+	for i, t := range tasks {
 		_, name := serviceOf(services, t)
 		if name == "" || t.Status.State != swarm.TaskStateRunning || !wantedAlive(t) || t.Status.ContainerStatus == nil {
 			continue
 		}
-		found, err := a.outsideOf(ctx, name, t)
-		if cerrdefs.IsNotFound(err) {
-			continue // it went away while we looked
-		}
-		if err != nil {
-			return nil, fault(ctx, "look into a task of "+name, err)
-		}
-		out = append(out, found...)
+		g.Go(func() error {
+			of, err := a.outsideOf(ctx, name, t)
+			if found[i] = of; err == nil || cerrdefs.IsNotFound(err) { // it went away while we looked
+				return nil
+			}
+			return fault(ctx, "look into a task of "+name, err)
+		})
 	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	out := slices.Concat(found...)
 	slices.SortFunc(out, func(x, y runner.Outside) int {
 		return strings.Compare(x.Service+"\x00"+x.Kind+"\x00"+x.Path, y.Service+"\x00"+y.Kind+"\x00"+y.Path)
 	})

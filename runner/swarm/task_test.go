@@ -193,7 +193,11 @@ volumes: {data: {}}
 		{Service: "app", Kind: "layer", Path: "/state", Count: 3},
 		{Service: "app", Kind: "tmpfs", Path: "/cache"},
 	}
-	if diff := cmp.Diff(want, r.observe().Outside); diff != "" {
+	got, err := r.Outside(r.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
