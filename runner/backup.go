@@ -209,10 +209,20 @@ func (r *Run) pin(ctx context.Context, plan *labels.Plan) error {
 	}
 	r.before, r.stored, r.stable = before, stored, map[string]Manifest{}
 	for volume := range before {
-		r.stable[volume] = unchanged(before[volume], after[volume])
+		r.stable[volume] = append(unchanged(before[volume], after[volume]), fleeting(stored[volume], before[volume], after[volume])...)
 	}
 	r.snapshot = &snap
 	return nil
+}
+
+// fleeting is what a snapshot holds that was there neither before nor after:
+// what a pre-hook made and a post-hook removed again.
+func fleeting(stored, before, after Manifest) Manifest {
+	there := map[string]bool{}
+	for _, e := range slices.Concat(before, after) {
+		there[e.Path] = true
+	}
+	return slices.DeleteFunc(slices.Clone(stored), func(e Entry) bool { return there[e.Path] })
 }
 
 // manifests lists every volume of the stack, several at once.

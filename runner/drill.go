@@ -312,8 +312,14 @@ func (d *drill) without(ctx context.Context, path labels.SavedPath, probes []*tr
 	return nil
 }
 
+// bringBackPath restores the one path that is not there yet. With it come the
+// others once more where the hooks need them: a hook may use a dump up.
 func (r *Run) bringBackPath(ctx context.Context, plan *labels.Plan, path labels.SavedPath) error {
-	if err := r.Backups.Restore(ctx, r.snapshot.ID, []labels.SavedPath{path}); err != nil {
+	paths := []labels.SavedPath{path}
+	if slices.ContainsFunc(plan.Hooks, func(h labels.Hook) bool { return h.Kind == labels.RestorePost }) {
+		paths = plan.Saved()
+	}
+	if err := r.Backups.Restore(ctx, r.snapshot.ID, paths); err != nil {
 		return err
 	}
 	return r.Backups.Hooks(ctx, plan, labels.RestorePost)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -20,7 +21,8 @@ const decoyPrefix = ".ccci-decoy-"
 func (r *Run) restore(ctx context.Context, s *stageRun) error {
 	plan := labels.PlanOf(r.running.Stack)
 	decoy := decoyPrefix + newToken()
-	s.test(ctx, "restore_places_decoys", func(ctx context.Context) error { return r.placeDecoys(ctx, plan, decoy) })
+	var placed []labels.SavedPath
+	s.test(ctx, "restore_places_decoys", func(ctx context.Context) (err error) { placed, err = r.placeDecoys(ctx, plan, decoy); return err })
 	early := map[string]bool{} // probes that an earlier restore brought back
 	for _, p := range slices.Backward(r.probes) {
 		s.test(ctx, "wipe_removes_"+p.slug, func(ctx context.Context) error { return r.wipeProven(ctx, plan, p, early) })
@@ -38,7 +40,7 @@ func (r *Run) restore(ctx context.Context, s *stageRun) error {
 			return first[p]
 		})
 	}
-	s.test(ctx, "restore_keeps_or_removes_decoys", func(ctx context.Context) error { return r.decoysNow(ctx, plan, decoy) })
+	s.test(ctx, "restore_keeps_or_removes_decoys", func(ctx context.Context) error { return r.decoysNow(ctx, placed, decoy) })
 	s.test(ctx, "restore_leaves_tasks", r.mayFall)
 	if !s.test(ctx, "restore_restarts", r.restart) {
 		return blocked("restore_restarts")
@@ -149,20 +151,28 @@ func (r *Run) savedDirs(plan *labels.Plan) []labels.SavedPath {
 	return out
 }
 
-func (r *Run) placeDecoys(ctx context.Context, plan *labels.Plan, name string) error {
+// placeDecoys puts a file that no snapshot has into every saved directory, and
+// returns those: one that a post-hook of the backup has removed gets none.
+func (r *Run) placeDecoys(ctx context.Context, plan *labels.Plan, name string) (placed []labels.SavedPath, err error) {
 	for _, p := range r.savedDirs(plan) {
-		if err := r.Volumes.Decoy(ctx, p.Volume, p.Path, name); err != nil {
-			return fmt.Errorf("decoy in %s: %w", p, err)
+		err := r.Volumes.Decoy(ctx, p.Volume, p.Path, name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			fmt.Fprintf(StepLog(ctx), "# %s is not there now\n", p)
+		case err != nil:
+			return nil, fmt.Errorf("decoy in %s: %w", p, err)
+		default:
+			placed = append(placed, p)
 		}
 	}
-	return nil
+	return placed, nil
 }
 
 // decoysNow says whether the restore was additive or exact. Both are right;
 // who relies on one should know.
-func (r *Run) decoysNow(ctx context.Context, plan *labels.Plan, name string) error {
+func (r *Run) decoysNow(ctx context.Context, placed []labels.SavedPath, name string) error {
 	var kept, gone []string
-	for _, p := range r.savedDirs(plan) {
+	for _, p := range placed {
 		m, err := r.Volumes.Manifest(ctx, p.Volume)
 		if err != nil {
 			return err
@@ -175,6 +185,8 @@ func (r *Run) decoysNow(ctx context.Context, plan *labels.Plan, name string) err
 		}
 	}
 	switch {
+	case len(placed) == 0:
+		return note("no saved directory was there to put a decoy into")
 	case len(gone) == 0:
 		return note("additive: files that the snapshot lacks stay")
 	case len(kept) == 0:

@@ -141,7 +141,8 @@ type Fall struct {
 type Volumes interface {
 	// Manifest lists a whole volume.
 	Manifest(ctx context.Context, volume string) (Manifest, error)
-	// Decoy creates a file that no backup has, in a directory of a volume.
+	// Decoy creates a file that no backup has, in a directory of a volume;
+	// fs.ErrNotExist if there is no such directory.
 	Decoy(ctx context.Context, volume, dir, name string) error
 }
 

@@ -53,7 +53,8 @@ func lstat(root *os.Root, name string) (fs.FileInfo, error) {
 }
 
 // decoy creates the file base in the directory name below dir, owned like
-// that directory so that no app stumbles over it.
+// that directory so that no app stumbles over it. It is errNo if there is no
+// such directory.
 func decoy(dir, name, base string) error {
 	if base == "" || base == "." || base == ".." || strings.Contains(base, "/") {
 		return fmt.Errorf("decoy %q is not a plain file name", base)
@@ -64,6 +65,9 @@ func decoy(dir, name, base string) error {
 	}
 	defer root.Close()
 	info, err := lstat(root, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errNo
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
 	}

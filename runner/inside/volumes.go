@@ -2,8 +2,10 @@ package inside
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -55,13 +57,17 @@ func (v Volumes) Manifest(ctx context.Context, volume string) (runner.Manifest, 
 }
 
 // Decoy creates a file in a directory of a volume. dir is relative to the
-// volume's root, name is a plain file name.
+// volume's root, name is a plain file name. The error is fs.ErrNotExist if
+// there is no such directory.
 func (v Volumes) Decoy(ctx context.Context, volume, dir, name string) error {
 	root, err := volumeDir(volume)
 	if err != nil {
 		return err
 	}
-	if err := v.run(ctx, io.Discard, "decoy", root, dir, name); err != nil {
+	switch err := v.run(ctx, io.Discard, "decoy", root, dir, name); {
+	case errors.Is(err, errNo):
+		return fmt.Errorf("decoy in volume %q: %q: %w", volume, dir, fs.ErrNotExist)
+	case err != nil:
 		return fmt.Errorf("decoy in volume %q: %w", volume, err)
 	}
 	return nil
@@ -71,6 +77,9 @@ func (v Volumes) run(ctx context.Context, stdout io.Writer, subcommand string, a
 	exit, stderr, err := v.Box.Stream(ctx, Argv(subcommand, args...), nil, stdout)
 	if err != nil {
 		return err
+	}
+	if exit == exitNo {
+		return errNo
 	}
 	if exit != exitDone {
 		return fmt.Errorf("exit %d: %s", exit, strings.TrimSpace(string(stderr)))

@@ -281,6 +281,20 @@ func (w *watch) judge(g goal, svc swarm.Service, tasks []swarm.Task, now time.Ti
 // completes tells whether a task that ended well is done for good.
 func (g goal) completes() bool { return g.job || g.once != swarm.RestartPolicyConditionAny }
 
+// finished tells whether all tasks of a one-shot service have ended well.
+func (g goal) finished(tasks []swarm.Task) bool {
+	complete := 0
+	for _, t := range tasks {
+		switch {
+		case alive(t):
+			return false
+		case g.current(t) && t.Status.State == swarm.TaskStateComplete:
+			complete++
+		}
+	}
+	return g.completes() && complete >= max(1, g.want)
+}
+
 func wantedAlive(t swarm.Task) bool {
 	switch t.DesiredState {
 	case swarm.TaskStateShutdown, swarm.TaskStateRemove, swarm.TaskStateOrphaned:

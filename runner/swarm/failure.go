@@ -109,6 +109,9 @@ func updateFailed(g goal, svc swarm.Service, tasks []swarm.Task) *failure {
 	}
 	switch svc.UpdateStatus.State {
 	case swarm.UpdateStatePaused:
+		if g.finished(tasks) {
+			return nil // Swarm takes any end while it watches an update for a failure
+		}
 		f.back = f.back || slices.ContainsFunc(tasks, func(t swarm.Task) bool { return alive(t) && !g.current(t) })
 		f.reason = "update paused"
 	case swarm.UpdateStateRollbackPaused:

@@ -183,6 +183,7 @@ func TestJudge(t *testing.T) {
 		{"one-shot", oneShot, "", "spec", []swarm.Task{task(g, complete, shutdown)}, true, false},
 		{"one-shot of the old spec", oneShot, "", "spec", []swarm.Task{task(old, complete, shutdown)}, false, false},
 		{"one-shot failed", oneShot, "", "spec", []swarm.Task{task(g, failed, shutdown)}, false, false},
+		{"one-shot ended well, which Swarm calls an early termination", oneShot, swarm.UpdateStatePaused, "spec", []swarm.Task{task(g, complete, shutdown)}, true, false},
 		{"rolled back", one, swarm.UpdateStateRollbackCompleted, "former", []swarm.Task{task(old, running, running)}, false, true},
 		{"rolling back", one, swarm.UpdateStateRollbackStarted, "former", []swarm.Task{task(old, running, running)}, false, false},
 		{"paused with an old task", one, swarm.UpdateStatePaused, "spec", []swarm.Task{task(g, failed, shutdown), task(old, running, running)}, false, true},
