@@ -96,6 +96,15 @@ func TestUnchanged(t *testing.T) {
 	}
 }
 
+// What a hook made and another removed is in the snapshot alone.
+func TestFleeting(t *testing.T) {
+	stored := Manifest{dir("dump"), file("dump/rows", 3, ""), file("kept", 1, ""), file("new", 1, ""), file("gone", 1, "")}
+	before, after := Manifest{file("kept", 1, "h"), file("gone", 1, "h")}, Manifest{file("kept", 1, "h"), file("new", 1, "h")}
+	if diff := cmp.Diff(Manifest{dir("dump"), file("dump/rows", 3, "")}, fleeting(stored, before, after)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestMoved(t *testing.T) {
 	want := map[string]string{"app": "2", "db": "2"}
 	task := func(service, spec string) Task { return Task{Service: service, Spec: spec, State: "running"} }
