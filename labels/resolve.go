@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -190,8 +191,12 @@ func mountsOf(cfg *composetypes.Config, c composetypes.ServiceConfig) ([]Mount, 
 			return nil, fmt.Errorf("volume %q is mounted at %q, which is not an absolute path", v.Source, v.Target)
 		}
 		m := Mount{Volume: v.Source, Target: path.Clean(v.Target), ReadOnly: v.ReadOnly, External: top.External.External}
-		if v.Volume != nil {
-			m.Subpath = v.Volume.Subpath
+		if v.Volume != nil && v.Volume.Subpath != "" {
+			// The engine refuses these, too, but the plan is made before it is asked.
+			if !filepath.IsLocal(v.Volume.Subpath) {
+				return nil, fmt.Errorf("the folder %q is not in volume %q", v.Volume.Subpath, v.Source)
+			}
+			m.Subpath = path.Clean(v.Volume.Subpath)
 		}
 		mounts = append(mounts, m)
 	}
