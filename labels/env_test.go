@@ -141,8 +141,8 @@ func TestEnvSetRefuses(t *testing.T) {
 			t.Errorf("Set(%.10q, %.10q) is accepted", kv[0], kv[1])
 		}
 	}
-	if e.Get("A") != "1" || e.Get("B") != "11" {
-		t.Errorf("a refused Set changed A to %.10q, B to %.10q", e.Get("A"), e.Get("B"))
+	if e.Get("A") != "1" || e.Get("B") != "11" || string(e.Bytes()) != "A=1\nB=$A$A\n" {
+		t.Errorf("a refused Set changed A to %.10q, B to %.10q, the file to %.40q", e.Get("A"), e.Get("B"), e.Bytes())
 	}
 }
 
@@ -153,6 +153,8 @@ func FuzzEnv(f *testing.F) {
 	f.Add(sample, "NEW", "va'l\"ue $X\n#")
 	f.Add("export A='b' # c\r\nB=\"$A\\\"${A:-x}\"", "A", "\\")
 	f.Add("A='b\nC=d'", "A", "x")
+	f.Add("A=b", "A", "it's $B")
+	f.Add("A=1\nB=$A$A", "A", strings.Repeat("x", maxEnvValue))
 	f.Add("A=\"b\nC=d\"\n", "A", "x")
 	f.Add("A=\"b\\nC=d\"\nC=e", "C", "'\nD=x")
 	f.Add("A=${A:-${B}}\nB=${A:-$(touch x)}`y`;z", "B", "${A}")
@@ -170,10 +172,10 @@ func FuzzEnv(f *testing.F) {
 			return
 		}
 		checkFuzzedEnv(t, e)
-		was := e.Map()
+		was, text := e.Map(), string(e.Bytes())
 		if e.Set(key, value) != nil {
-			if d := cmp.Diff(was, e.Map()); d != "" {
-				t.Fatalf("a refused Set(%q, %q) changed:\n%s", key, value, d)
+			if d := cmp.Diff(was, e.Map()); d != "" || string(e.Bytes()) != text {
+				t.Fatalf("a refused Set(%q, %q) changed:\n%s\n%q", key, value, d, e.Bytes())
 			}
 			return
 		}
