@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/docker/cli/cli/compose/loader"
 	composetypes "github.com/docker/cli/cli/compose/types"
@@ -195,6 +196,10 @@ func mountsOf(cfg *composetypes.Config, c composetypes.ServiceConfig) ([]Mount, 
 			// The engine refuses these, too, but the plan is made before it is asked.
 			if !filepath.IsLocal(v.Volume.Subpath) {
 				return nil, fmt.Errorf("the folder %q is not in volume %q", v.Volume.Subpath, v.Source)
+			}
+			// A label is refused a path like that, and must not get one through its mount.
+			if strings.ContainsFunc(v.Volume.Subpath, unicode.IsControl) {
+				return nil, fmt.Errorf("the folder %q of volume %q has a control character in its name", v.Volume.Subpath, v.Source)
 			}
 			m.Subpath = path.Clean(v.Volume.Subpath)
 		}
