@@ -1,8 +1,12 @@
 package labels
 
 import (
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -137,33 +141,94 @@ func TestEnvSetRefuses(t *testing.T) {
 			t.Errorf("Set(%.10q, %.10q) is accepted", kv[0], kv[1])
 		}
 	}
-	if e.Get("A") != "1" || e.Get("B") != "11" {
-		t.Errorf("a refused Set changed A to %.10q, B to %.10q", e.Get("A"), e.Get("B"))
+	if e.Get("A") != "1" || e.Get("B") != "11" || string(e.Bytes()) != "A=1\nB=$A$A\n" {
+		t.Errorf("a refused Set changed A to %.10q, B to %.10q, the file to %.40q", e.Get("A"), e.Get("B"), e.Bytes())
 	}
 }
 
+// FuzzEnv reads any file and sets any value in it: what is written reads back
+// the same, a line gives a value to the one key that it begins with, and no value
+// becomes another variable, however it is quoted, cut or commented.
 func FuzzEnv(f *testing.F) {
 	f.Add(sample, "NEW", "va'l\"ue $X\n#")
 	f.Add("export A='b' # c\r\nB=\"$A\\\"${A:-x}\"", "A", "\\")
+	f.Add("A='b\nC=d'", "A", "x")
+	f.Add("A=b", "A", "it's $B")
+	f.Add("A=1\nB=$A$A", "A", strings.Repeat("x", maxEnvValue))
+	f.Add("A=\"b\nC=d\"\n", "A", "x")
+	f.Add("A=\"b\\nC=d\"\nC=e", "C", "'\nD=x")
+	f.Add("A=${A:-${B}}\nB=${A:-$(touch x)}`y`;z", "B", "${A}")
+	f.Add("A=b\x1b[2J\u202e\x00\nB=c", "B", "\x00")
+	f.Add("\ufeffA=b\n\ufeffB=c\n", "A", "\ufeff")
+	f.Add("#A=b\n# # B=\"$A\nA=c # x=\"", "A", "v # w")
+	f.Add("export =x\nexportA=b\nexport\tA=b", "exportA", "#")
+	f.Add("A=b\u2028B=c\u0085C=d\vD=e\fE=f\rF=g", "A", "\u2028\u0085\v\f\r")
 	f.Fuzz(func(t *testing.T, data, key, value string) {
 		e, err := ParseEnv("f", []byte(data))
 		if err != nil {
+			if !strings.HasPrefix(err.Error(), "f:") {
+				t.Fatalf("does not say where: %v", err)
+			}
 			return
 		}
-		again := mustEnv(t, string(e.Bytes()))
-		if d := cmp.Diff(e.Map(), again.Map()); d != "" {
-			t.Fatalf("written and read again:\n%s", d)
-		}
+		checkFuzzedEnv(t, e)
+		was, text := e.Map(), string(e.Bytes())
 		if e.Set(key, value) != nil {
+			if d := cmp.Diff(was, e.Map()); d != "" || string(e.Bytes()) != text {
+				t.Fatalf("a refused Set(%q, %q) changed:\n%s\n%q", key, value, d, e.Bytes())
+			}
 			return
 		}
 		if got := e.Get(key); got != value {
 			t.Fatalf("set %q, got %q", value, got)
 		}
-		if d := cmp.Diff(e.Map(), mustEnv(t, string(e.Bytes())).Map()); d != "" {
-			t.Fatalf("set, written and read again:\n%s", d)
+		was[key] = value
+		if d := cmp.Diff(slices.Sorted(maps.Keys(was)), slices.Sorted(maps.Keys(e.Map()))); d != "" {
+			t.Fatalf("Set(%q, %q) changed the keys:\n%s", key, value, d)
 		}
+		checkFuzzedEnv(t, e)
+		checkBesideOthers(t, key, value)
 	})
+}
+
+// checkFuzzedEnv holds that a file reads back as it was, and that each key
+// stands at the beginning of a line.
+func checkFuzzedEnv(t *testing.T, e *Env) {
+	text := string(e.Bytes())
+	again := mustEnv(t, text)
+	if d := cmp.Diff(e.Map(), again.Map()); d != "" {
+		t.Fatalf("written and read again:\n%s", d)
+	}
+	if d := cmp.Diff(append(e.Assignments(), e.Commented()...), append(again.Assignments(), again.Commented()...)); d != "" {
+		t.Fatalf("written and read again:\n%s", d)
+	}
+	if got := string(again.Bytes()); got != text {
+		t.Fatalf("written twice: %q, then %q", text, got)
+	}
+	lines := strings.Split(text, "\n")
+	for _, a := range append(e.Assignments(), e.Commented()...) {
+		line := lines[a.Line-1]
+		if !regexp.MustCompile(`^[\s#\pZ]*(export\s+)?` + a.Key + `[\s\pZ]*=`).MatchString(line) {
+			t.Fatalf("line %d, %q, assigns %q", a.Line, line, a.Key)
+		}
+		if strings.ContainsRune(a.Value, 0) || !utf8.ValidString(a.Value) {
+			t.Fatalf("value of %q is %q", a.Key, a.Value)
+		}
+	}
+}
+
+// checkBesideOthers holds that a value leaves its neighbours alone, and that
+// nothing in it is taken for a reference to them.
+func checkBesideOthers(t *testing.T, key, value string) {
+	want := map[string]string{"A": "1", "B": "2"}
+	e := mustEnv(t, "A=1\nB=2\n")
+	if err := e.Set(key, value); err != nil {
+		t.Fatalf("Set(%q, %q): %v", key, value, err)
+	}
+	want[key] = value
+	if d := cmp.Diff(want, mustEnv(t, string(e.Bytes())).Map()); d != "" {
+		t.Fatalf("%q among others:\n%s\nfile: %q", value, d, e.Bytes())
+	}
 }
 
 func mustEnv(t *testing.T, data string) *Env {

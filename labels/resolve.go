@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/docker/cli/cli/compose/loader"
 	composetypes "github.com/docker/cli/cli/compose/types"
@@ -190,8 +192,16 @@ func mountsOf(cfg *composetypes.Config, c composetypes.ServiceConfig) ([]Mount, 
 			return nil, fmt.Errorf("volume %q is mounted at %q, which is not an absolute path", v.Source, v.Target)
 		}
 		m := Mount{Volume: v.Source, Target: path.Clean(v.Target), ReadOnly: v.ReadOnly, External: top.External.External}
-		if v.Volume != nil {
-			m.Subpath = v.Volume.Subpath
+		if v.Volume != nil && v.Volume.Subpath != "" {
+			// The engine refuses these, too, but the plan is made before it is asked.
+			if !filepath.IsLocal(v.Volume.Subpath) {
+				return nil, fmt.Errorf("the folder %q is not in volume %q", v.Volume.Subpath, v.Source)
+			}
+			// A label is refused a path like that, and must not get one through its mount.
+			if strings.ContainsFunc(v.Volume.Subpath, unicode.IsControl) {
+				return nil, fmt.Errorf("the folder %q of volume %q has a control character in its name", v.Volume.Subpath, v.Source)
+			}
+			m.Subpath = path.Clean(v.Volume.Subpath)
 		}
 		mounts = append(mounts, m)
 	}

@@ -103,6 +103,8 @@ func TestResolveErrors(t *testing.T) {
 		{"required", one("command: '${X:?set it}'"), nil, `compose.yml:4: services.app.command: variable "X" has no value: set it`},
 		{"undefined volume", one("volumes: ['nope:/data']"), nil, `compose.yml: services.app.volumes: no volume "nope" at top level`},
 		{"relative target", one("volumes: ['data:data']"), nil, `compose.yml: services.app.volumes: volume "data" is mounted at "data", which is not an absolute path`},
+		{"folder with a control character", one("volumes: [{type: volume, source: data, target: /data, volume: {subpath: \"a\\nb\"}}]"), nil, `compose.yml: services.app.volumes: the folder "a\nb" of volume "data" has a control character in its name`},
+		{"folder above a volume", one("volumes: [{type: volume, source: data, target: /data, volume: {subpath: a/../../etc}}]"), nil, `compose.yml: services.app.volumes: the folder "a/../../etc" is not in volume "data"`},
 		{"unset in image", strings.Replace(one("hostname: h"), "image: x", "image: 'x:${TAG}'", 1), nil, `compose.yml:3: services.app.image: variable "TAG" has no value`},
 		{"unset in backup label", one("deploy: {labels: ['backupbot.backup=${B}']}"), nil, `compose.yml:4: services.app.deploy.labels[0]: variable "B" has no value`},
 		{"unset in a hook", one("deploy:\n  labels:\n    backupbot.backup.pre-hook: 'pg_dump $DB'"), nil, `compose.yml:6: services.app.deploy.labels.backupbot.backup.pre-hook: variable "DB" has no value`},

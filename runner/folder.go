@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -115,9 +116,9 @@ const (
 )
 
 // The name of a run may come from a label that others wrote: it never leads out
-// of the folder.
+// of the folder, nor to the lock of a run of another name.
 func lockName(locksDir, runID string) string {
-	return filepath.Join(locksDir, filepath.Base(runID)+lockSuffix)
+	return filepath.Join(locksDir, url.PathEscape(runID)+lockSuffix)
 }
 
 // Keep says that what the run made stays after its end: reap leaves it alone
@@ -127,7 +128,7 @@ func (f *Folder) Keep() error {
 }
 
 func keptName(locksDir, runID string) string {
-	return filepath.Join(locksDir, filepath.Base(runID)+keptSuffix)
+	return filepath.Join(locksDir, url.PathEscape(runID)+keptSuffix)
 }
 
 // Kept tells whether a run of this host was told to leave what it made.

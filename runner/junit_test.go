@@ -116,6 +116,12 @@ func TestJUnitStatuses(t *testing.T) {
 // poison puts hostile text into every string of a record, and hostile keys into its maps.
 func poison(t *testing.T, r *Results) *Results {
 	t.Helper()
+	return poisonWith(t, r, hostile)
+}
+
+// poisonWith does it with any text.
+func poisonWith(t *testing.T, r *Results, poison string) *Results {
+	t.Helper()
 	var value any
 	data, err := json.Marshal(r)
 	if err != nil {
@@ -137,7 +143,7 @@ func poison(t *testing.T, r *Results) *Results {
 			}
 		case string:
 			if _, err := time.Parse(time.RFC3339Nano, v); err != nil && marks[Status(v)] == "" {
-				return v + hostile
+				return v + poison
 			}
 		}
 		return v
@@ -149,7 +155,7 @@ func poison(t *testing.T, r *Results) *Results {
 	if err := json.Unmarshal(data, &out); err != nil {
 		t.Fatal(err)
 	}
-	out.Images[hostile] = hostile
+	out.Images[poison] = poison
 	return &out
 }
 

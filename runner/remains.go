@@ -3,6 +3,7 @@ package runner
 import (
 	"errors"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,7 +20,8 @@ func Known(locksDir string) ([]string, error) {
 	var ids []string
 	for _, e := range entries {
 		for _, suffix := range []string{lockSuffix, keptSuffix} {
-			if id, ok := strings.CutSuffix(e.Name(), suffix); ok && id != "" {
+			name, ok := strings.CutSuffix(e.Name(), suffix)
+			if id, err := url.PathUnescape(name); ok && err == nil && id != "" {
 				ids = append(ids, id)
 			}
 		}
