@@ -1,6 +1,6 @@
 # The one door: demo, test, build, bench, clean. As root, on Debian 12 with Go,
 # git and make; the rest is installed by the machine's own apt (scripts/prepare).
-.PHONY: demo test trials build bench clean
+.PHONY: demo test build bench clean
 
 # The ladder, climbed to the top with the mailu example.
 demo:
@@ -11,12 +11,6 @@ demo:
 test:
 	scripts/prepare test
 	scripts/with-engine scripts/check
-
-# Kills, signals, outages, full disks, selftest, many runs at once: what takes
-# long, on a quiet machine.
-trials:
-	scripts/prepare test
-	scripts/with-engine scripts/trials
 
 # build/abra-ccci and build/restic, static.
 build:

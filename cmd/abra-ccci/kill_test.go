@@ -1,5 +1,3 @@
-//go:build trials
-
 package main
 
 import (
@@ -37,13 +35,13 @@ var killStages = []struct {
 	times, tests int
 	rungs        string
 }{
-	{"", 2, 0, "install"},
+	{"", 3, 0, "install"},
 	{runner.StageLint, 2, 15, "lint,install"},
 	{runner.StageUpgrade, 4, 4, "upgrade"},
 	{runner.StageBackup, 4, 10, "backup_restore"},
-	{runner.StageRestore, 3, 7, "backup_restore"},
-	{runner.StageInstall, 3, 1, "install"},
-	{runner.StageDrill, 3, 5, "backup_restore"},
+	{runner.StageRestore, 2, 7, "backup_restore"},
+	{runner.StageInstall, 4, 1, "install"},
+	{runner.StageDrill, 2, 5, "backup_restore"},
 	{runner.StageFunctional, 2, 1, "functional"},
 	{runner.StageTeardown, 2, 1, "install"},
 }
@@ -64,7 +62,7 @@ func killMoments(rng *rand.Rand) []moment {
 }
 
 // killsAtOnce is how many runs go on beside the live one.
-const killsAtOnce = 7
+const killsAtOnce = 4
 
 // A run that is killed at any moment leaves nothing that reap, or the next
 // run, does not remove and name. A live run beside it is not touched.
