@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"coopcloud.tech/abra-ccci/labels"
 	"coopcloud.tech/abra-ccci/runner"
 )
@@ -30,7 +32,7 @@ func (b *bench) small(ctx context.Context) error {
 	b.line("## Small things")
 	rows := table{{"", "median", "goal"}}
 	rows.row("`abra-ccci --help`", fmt.Sprintf("%.1f ms", 1000*start), "under 30 ms")
-	rows.row("labels: plan, notices and diff of 200 recipes", fmt.Sprintf("%.0f ms", 1000*read), "under 1 s")
+	rows.row("labels: plan, notices and diff of 200 recipes, on all cores", fmt.Sprintf("%.0f ms", 1000*read), "under 1 s")
 	rows.row("search for 6 secrets in logs, one core", fmt.Sprintf("%.0f MB/s", search/1e6), "at least 500 MB/s")
 	b.table(rows)
 	b.goal(start < 0.030 && read < 1 && search >= 500e6, "all three")
@@ -52,7 +54,8 @@ func (b *bench) start(ctx context.Context) (float64, error) {
 }
 
 // labels reads 200 times a base and a head, as `abra-ccci labels --diff` does:
-// resolved, planned, judged alone and against each other, and compared.
+// resolved, planned, judged alone and against each other, and compared; as many
+// at a time as there are cores.
 func (b *bench) labels(ctx context.Context) (float64, error) {
 	var sides [2]string
 	for i, ref := range []string{"3.0.1+2024.06.52", "add-backupbot-labels"} {
@@ -64,10 +67,13 @@ func (b *bench) labels(ctx context.Context) (float64, error) {
 	var all []float64
 	for range 5 {
 		begin := time.Now()
+		var recipes errgroup.Group
+		recipes.SetLimit(runtime.GOMAXPROCS(0))
 		for range 200 {
-			if err := compare(sides[0], sides[1]); err != nil {
-				return 0, err
-			}
+			recipes.Go(func() error { return compare(sides[0], sides[1]) })
+		}
+		if err := recipes.Wait(); err != nil {
+			return 0, err
 		}
 		all = append(all, time.Since(begin).Seconds())
 	}

@@ -1,6 +1,7 @@
 // Package labels reads a recipe's compose files and says what its backupbot
 // labels really make a backup tool save. It is pure: bytes in, values out.
 // Nothing of a recipe is executed, and no file is read but from the fs.FS given.
+// Many recipes may be read at a time.
 //
 //	env, err := labels.ParseEnv(".env.sample", data)
 //	stack, notices, err := labels.Resolve(labels.Source{Dir: dir, Files: files, Env: env.Map()})

@@ -1,7 +1,6 @@
 package labels
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/docker/cli/cli/compose/loader"
 	composetypes "github.com/docker/cli/cli/compose/types"
 )
 
@@ -119,47 +117,6 @@ func composeFiles(env map[string]string) ([]string, error) {
 		names = append(names, clean)
 	}
 	return names, nil
-}
-
-// load runs docker's loader over all files. It does not say which file an
-// error is in, so that a failure is looked for again file by file.
-func load(src Source, files []*composeFile) (*composetypes.Config, error) {
-	cfg, err := loadFiles(src, files)
-	if err == nil {
-		slices.SortFunc(cfg.Services, func(a, b composetypes.ServiceConfig) int { return strings.Compare(a.Name, b.Name) })
-		return cfg, nil
-	}
-	for _, f := range files {
-		if _, err := loadFiles(src, []*composeFile{f}); err != nil {
-			return nil, f.locate(err)
-		}
-	}
-	var names []string
-	for _, f := range files {
-		names = append(names, f.name)
-	}
-	return nil, &SourceError{File: strings.Join(names, ":"), Err: err}
-}
-
-// loadFiles calls the loader, which panics on some documents that its schema
-// lets pass.
-func loadFiles(src Source, files []*composeFile) (cfg *composetypes.Config, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			cfg, err = nil, fmt.Errorf("not a compose file: %v", p)
-		}
-	}()
-	details := composetypes.ConfigDetails{WorkingDir: src.Dir, Environment: src.Env}
-	for _, f := range files {
-		details.ConfigFiles = append(details.ConfigFiles, composetypes.ConfigFile{Filename: f.name, Config: f.dict})
-	}
-	cfg, err = loader.Load(details)
-	var forbidden *loader.ForbiddenPropertiesError
-	if errors.As(err, &forbidden) {
-		keys := slices.Sorted(maps.Keys(forbidden.Properties))
-		err = fmt.Errorf("%q is not for a swarm: %s", keys[0], forbidden.Properties[keys[0]])
-	}
-	return cfg, err
 }
 
 // stackOf reads services and volumes out of a loaded configuration.

@@ -28,10 +28,22 @@ func BenchmarkRecipe(b *testing.B) {
 		s.Plan = PlanOf(s.Stack)
 		return s
 	}
-	for b.Loop() {
+	compare := func() {
 		base, head := read(), read()
 		Check(head)
 		CheckAgainst(base, head)
 		Diff(base, head)
 	}
+	b.Run("alone", func(b *testing.B) {
+		for b.Loop() {
+			compare()
+		}
+	})
+	b.Run("on all cores", func(b *testing.B) {
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				compare()
+			}
+		})
+	})
 }

@@ -86,6 +86,9 @@ var reference = regexp.MustCompile(`\$(?i:(\$)|([_a-z][_a-z0-9]*(?::?[-?][^}]*)?
 func (f *composeFile) uses(env map[string]string) ([]use, error) {
 	var all []use
 	for _, p := range places(f.dict, nil) {
+		if !strings.Contains(p.text, "$") {
+			continue
+		}
 		for _, m := range reference.FindAllStringSubmatch(p.text, -1) {
 			if m[1] != "" {
 				continue
@@ -127,10 +130,10 @@ func (f *composeFile) use(p place, named, braced string, env map[string]string) 
 	return u, nil
 }
 
-// emptied is an error if a vital place is nothing at all once its references,
-// the last of which are in all, have their values.
+// emptied is an error if a vital place with references is nothing at all once
+// these, the last of which are in all, have their values.
 func (f *composeFile) emptied(p place, all []use, env map[string]string) error {
-	if !p.vital() || !strings.Contains(p.text, "$") {
+	if !p.vital() {
 		return nil
 	}
 	text := p.text

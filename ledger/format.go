@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -17,17 +18,33 @@ const maxEntry = 256 << 10
 const minute = "2006-01-02T15:04Z"
 
 var (
-	nameForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	phaseForm  = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$`)
-	claimForm  = regexp.MustCompile(`^M[1-9][0-9]{0,3}$`)
-	repoForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.:_-]{0,99}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){1,3}$`)
-	commitForm = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
-	digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	wordForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}$`)
-	idForm     = regexp.MustCompile(`^[0-9a-f]{32}$`)
-	entryForm  = regexp.MustCompile(`^E[0-9]{6,12}$`)
-	originForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._:/-]{0,126}$`)
+	nameForm   = formOf(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	phaseForm  = formOf(`^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$`)
+	claimForm  = formOf(`^M[1-9][0-9]{0,3}$`)
+	repoForm   = formOf(`^[A-Za-z0-9][A-Za-z0-9.:_-]{0,99}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){1,3}$`)
+	commitForm = formOf(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
+	digestForm = formOf(`^sha256:[0-9a-f]{64}$`)
+	wordForm   = formOf(`^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}$`)
+	idForm     = formOf(`^[0-9a-f]{32}$`)
+	entryForm  = formOf(`^E[0-9]{6,12}$`)
+	originForm = formOf(`^[a-z0-9][a-z0-9._:/-]{0,126}$`)
 )
+
+// A form is what a field may look like. It is compiled when it is first asked:
+// all of them together would be a tenth of what any command takes to start.
+type form struct {
+	pattern string
+	compile func() *regexp.Regexp
+}
+
+func formOf(pattern string) form {
+	return form{pattern, sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })}
+}
+
+// MatchString tells whether s is of the form.
+func (f form) MatchString(s string) bool { return f.compile().MatchString(s) }
+
+func (f form) String() string { return f.pattern }
 
 // A pair is one field as it is written.
 type pair struct{ key, value string }
@@ -150,7 +167,7 @@ func (e *Entry) check() error {
 func (e *Entry) checkForms() error {
 	forms := []struct {
 		name, value string
-		form        *regexp.Regexp
+		form        form
 	}{
 		{"phase", e.Phase, phaseForm}, {"claim", e.Claim, claimForm}, {"repo", e.Repo, repoForm},
 		{"head", e.Head, commitForm}, {"base", e.Base, commitForm}, {"suite", e.Suite, wordForm},

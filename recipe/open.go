@@ -25,8 +25,13 @@ type Recipe struct {
 	repo *git.Repository
 }
 
-// nameForm is what a recipe may be called: it becomes part of paths and labels.
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+// A recipe's name has at most maxName of these characters: it becomes part of
+// paths and labels.
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+const maxName = 64
+
+func isName(s string) bool { return len(s) <= maxName && nameForm.MatchString(s) }
 
 // Open finds a recipe: by path if arg is "." or ".." or contains a separator, else by
 // name in abraDir/recipes. The error of an unknown name says where it was
@@ -35,7 +40,7 @@ func Open(abraDir, arg string) (*Recipe, error) {
 	if arg == "." || arg == ".." || strings.ContainsRune(arg, filepath.Separator) {
 		return openPath(arg)
 	}
-	if !nameForm.MatchString(arg) {
+	if !isName(arg) {
 		return nil, hinted("give a name such as mailu, or a path such as ./mailu",
 			"%q cannot be a recipe's name: letters, digits, dot, dash and underscore only, a letter or digit first", arg)
 	}
@@ -83,7 +88,7 @@ func openDir(dir, name string) (*Recipe, error) {
 	if r.Name == "" {
 		r.Name = nameFromTree(head, filepath.Base(dir))
 	}
-	if !nameForm.MatchString(r.Name) {
+	if !isName(r.Name) {
 		return nil, hinted("rename the folder, or set TYPE in .env.sample", "the folder's name %q cannot be a recipe's name", r.Name)
 	}
 	return r, nil
@@ -124,7 +129,7 @@ func nameFromTree(tree *object.Tree, fallback string) string {
 	if err != nil {
 		return fallback
 	}
-	if m := typeLine.FindStringSubmatch(text); m != nil && nameForm.MatchString(m[1]) {
+	if m := typeLine.FindStringSubmatch(text); m != nil && isName(m[1]) {
 		return m[1]
 	}
 	return fallback
@@ -142,7 +147,7 @@ func unknownRecipe(abraDir, name string) error {
 func recipeNames(dir string) (names []string) {
 	entries, _ := os.ReadDir(dir) // no folder, no names
 	for _, e := range entries {
-		if nameForm.MatchString(e.Name()) {
+		if isName(e.Name()) {
 			names = append(names, e.Name())
 		}
 	}

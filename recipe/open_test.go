@@ -71,6 +71,8 @@ func TestOpenErrors(t *testing.T) {
 		{"unknown, far", "zzzzzz", `no recipe "zzzzzz" in "` + filepath.Join(abra, "recipes") + `"`, "abra recipe fetch zzzzzz"},
 		{"an option", "-rf", `"-rf" cannot be a recipe's name`, "mailu"},
 		{"empty", "", `"" cannot be a recipe's name`, "mailu"},
+		{"longest", strings.Repeat("m", 64), "no recipe", "abra recipe fetch m"},
+		{"too long", strings.Repeat("m", 65), "cannot be a recipe's name", "mailu"},
 		{"control characters", "ma\x1b[31m", `"ma\x1b[31m" cannot be a recipe's name`, "mailu"},
 		{"control characters in a path", "./ma\x1b[31m", "control characters", ""},
 		{"backslash", `..\x`, "cannot be a recipe's name", "mailu"},

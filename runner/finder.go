@@ -26,6 +26,7 @@ type finder struct {
 	known  gramSet    // the grams that a place may fall on
 	grams  []gramRef  // these, sorted by gram
 	inside gramSet    // every gram of every pattern
+	begins gramSet    // the first bytes of every pattern, up to a gram
 	starts [256][]int // patterns by first byte
 }
 
@@ -43,6 +44,16 @@ func (s *gramSet) add(g uint32) {
 func (s *gramSet) has(g uint32) bool {
 	h := gramHash(g)
 	return s[h>>6&(1<<12-1)]>>(h&63)&1 != 0
+}
+
+// firstGram is what data begins with; zeros stand for what a gram needs more.
+func firstGram(data []byte) uint32 {
+	if len(data) >= gram {
+		return binary.LittleEndian.Uint32(data)
+	}
+	var padded [gram]byte
+	copy(padded[:], data)
+	return binary.LittleEndian.Uint32(padded[:])
 }
 
 // A gramRef says that a pattern has a gram at an offset.
@@ -71,6 +82,9 @@ func newFinder(patterns []pattern) *finder {
 	}
 	for i, p := range patterns {
 		text := []byte(p.text)
+		for n := 1; n <= gram; n++ {
+			f.begins.add(firstGram(text[:n]))
+		}
 		for offset := range len(text) - gram + 1 {
 			g := binary.LittleEndian.Uint32(text[offset:])
 			f.inside.add(g)
@@ -80,7 +94,8 @@ func newFinder(patterns []pattern) *finder {
 			}
 		}
 	}
-	slices.SortFunc(f.grams, func(a, b gramRef) int { return cmp.Compare(a.gram, b.gram) })
+	// In one order: of two names for one value, the first is always the mark's.
+	slices.SortFunc(f.grams, func(a, b gramRef) int { return cmp.Or(cmp.Compare(a.gram, b.gram), cmp.Compare(a.pattern, b.pattern)) })
 	return f
 }
 
@@ -121,17 +136,32 @@ func (f *finder) compare(found []match, data []byte, at int, g uint32) []match {
 // there is none.
 func (f *finder) undecided(data []byte) int {
 	from := max(0, len(data)-f.most)
+	last := max(from, len(data)-gram+1)
 	if n := len(data); n >= gram && !f.inside.has(binary.LittleEndian.Uint32(data[n-gram:])) {
-		from = n - gram + 1 // no pattern has these last bytes together
+		from = last // no pattern has these last bytes together
 	}
-	for i := from; i < len(data); i++ {
-		rest := data[i:]
-		for _, s := range f.starts[data[i]] {
-			p := &f.patterns[s]
-			if (len(p.text) > len(rest) || p.word && len(p.text) == len(rest)) && p.text[:len(rest)] == string(rest) {
-				return i
-			}
+	for i := from; i < last; i++ {
+		if f.begins.has(binary.LittleEndian.Uint32(data[i:])) && f.mayBegin(data[i:]) {
+			return i
 		}
 	}
+	g := firstGram(data[last:])
+	for i := last; i < len(data); i++ {
+		if f.begins.has(g) && f.mayBegin(data[i:]) {
+			return i
+		}
+		g >>= 8
+	}
 	return len(data)
+}
+
+// mayBegin tells whether rest is the beginning of a pattern that goes on.
+func (f *finder) mayBegin(rest []byte) bool {
+	for _, s := range f.starts[rest[0]] {
+		p := &f.patterns[s]
+		if (len(p.text) > len(rest) || p.word && len(p.text) == len(rest)) && p.text[:len(rest)] == string(rest) {
+			return true
+		}
+	}
+	return false
 }

@@ -2,7 +2,9 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,7 +18,7 @@ import (
 )
 
 // runWith is a run with a folder and a head of these files, name and content in turn.
-func runWith(t *testing.T, files ...string) *Run {
+func runWith(t testing.TB, files ...string) *Run {
 	t.Helper()
 	dir := t.TempDir()
 	folder, err := NewFolder(filepath.Join(dir, "runs"), filepath.Join(dir, "locks"), "r")
@@ -60,6 +62,7 @@ func TestServiceLog(t *testing.T) {
 		{"interrupted by the other stream", []write{{1, "x s3cr"}, {2, "warning\n"}, {1, "et-value\n"}}, "db (plain) in the log of app", "warning\nx [redacted:db]\n"},
 		{"interrupted line after line", []write{{1, "s3cr\n"}, {2, "warning\n"}, {1, "et-value\n"}}, "db (plain) in the log of app", "warning\n[redacted:db]\n"},
 		{"half to each stream", []write{{1, "s3cr\n"}, {2, "et-value\n"}}, "db (plain) in the log of app", "et-value\ns3cr\n"},
+		{"put together by what is stored", []write{{1, "s3cr\nzz"}, {2, "et-value\n"}, {1, "\n"}}, "db (plain) in the log of app", "[redacted:db]\nzz\n"},
 		{"without a last line end", []write{{1, "s3cr"}, {1, "et-value"}, {2, "end"}}, "db (plain) in the log of app", "[redacted:db]end"},
 		{"a long line", []write{{1, strings.Repeat("-", maxLine-4) + "s3cr"}, {1, "et-value"}}, "db (plain) in the log of app", strings.Repeat("-", maxLine-4) + "[redacted:db]"},
 		{"terminal sequences", []write{{1, "\x1b]0;t\a\x1b[31mred\x1b[0m\r\n"}, {2, "\u202e\xff"}}, "", `\x1b]0;t\x07\x1b[31mred\x1b[0m` + "\n" + `\u202e\xff`},
@@ -86,6 +89,55 @@ func TestServiceLog(t *testing.T) {
 				t.Errorf("stored %q, want %q (%v)", stored, tt.stored, err)
 			}
 		})
+	}
+}
+
+// A log that is full, or can't be stored, is searched all the same: each stream, and
+// both as they come. That alone is not searched which is stored no more.
+func TestServiceLogBeyondItsEnd(t *testing.T) {
+	const secret = "s3cret-value"
+	tests := []struct {
+		name  string
+		parts []string // to stdout and stderr in turn
+		leak  bool
+	}{
+		{"harmless", []string{"up\n"}, false},
+		{"in one stream", []string{secret + "\n"}, true},
+		{"interrupted by the other", []string{"s3cr", "warning\n", "et-value\n"}, true},
+		{"half to each", []string{"s3cr\n", "et-value\n"}, true},
+		{"in the order of what would be stored", []string{"s3cr\nzz", "et-value\n", "\n"}, false},
+	}
+	for _, tt := range tests {
+		for _, full := range []bool{true, false} {
+			t.Run(fmt.Sprint(tt.name, ", full: ", full), func(t *testing.T) {
+				t.Parallel()
+				r := runWith(t)
+				r.search("db", secret, false)
+				path := filepath.Join(r.Folder.Path, "logs", "services", "app.t1.log")
+				if !full {
+					if err := os.MkdirAll(path, 0o755); err != nil { // in the place of the file
+						t.Fatal(err)
+					}
+				}
+				stdout, stderr := r.ServiceLog("app", "t1")
+				if full {
+					fmt.Fprint(stdout, strings.Repeat(strings.Repeat("-", 1023)+"\n", maxTaskLog>>10+1))
+				}
+				for i, part := range tt.parts {
+					fmt.Fprint([]io.Writer{stdout, stderr}[i%2], part)
+				}
+				if err := errors.Join(stdout.Close(), stderr.Close()); err != nil {
+					t.Fatal(err)
+				}
+				if err := r.leaks.err(); (err != nil) != tt.leak {
+					t.Errorf("leaks: %v", err)
+				}
+				stored, _ := os.ReadFile(path) // a folder has no text
+				if cut := strings.Contains(string(stored), "[cut after"); cut != full || strings.HasSuffix(string(stored), "up\n") {
+					t.Errorf("stored %d bytes, cut: %v", len(stored), cut)
+				}
+			})
+		}
 	}
 }
 

@@ -33,8 +33,12 @@ func (w *redactor) Write(p []byte) (int, error) {
 	defer w.mu.Unlock()
 	for n := 0; n < len(p); {
 		chunk := p[n:min(n+redactChunk, len(p))]
-		w.held = append(w.held, chunk...)
-		if err := w.pass(false); err != nil {
+		data := chunk
+		if len(w.held) > 0 {
+			w.held = append(w.held, chunk...)
+			data = w.held
+		}
+		if err := w.pass(data, false); err != nil {
 			return n, err
 		}
 		n += len(chunk)
@@ -46,37 +50,37 @@ func (w *redactor) Write(p []byte) (int, error) {
 func (w *redactor) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.pass(true)
+	return w.pass(w.held, true)
 }
 
-// pass hands on what can be decided: everything before the first byte where a
-// secret may have begun that is not complete yet; at the end, all.
-func (w *redactor) pass(end bool) error {
+// pass hands on what of data can be decided: everything before the first byte
+// where a secret may have begun that is not complete yet; at the end, all. What
+// is left is held: data is what was held before, or a chunk that came to nothing held.
+func (w *redactor) pass(data []byte, end bool) error {
 	if w.err != nil {
 		return w.err
 	}
-	limit := w.search(end)
-	if limit == 0 {
-		return nil
+	limit := w.search(data, end)
+	if limit > 0 {
+		if out := w.redact(data, limit); len(out) > 0 {
+			_, w.err = w.dst.Write(out)
+		}
+		w.run = breakAt(data, limit, w.run)
+		w.word = isWord(data[limit-1])
+		w.hidden = max(0, w.hidden-limit)
 	}
-	if out := w.redact(limit); len(out) > 0 {
-		_, w.err = w.dst.Write(out)
-	}
-	w.run = breakAt(w.held, limit, w.run)
-	w.word = isWord(w.held[limit-1])
-	w.held = append(w.held[:0], w.held[limit:]...)
-	w.hidden = max(0, w.hidden-limit)
+	w.held = append(w.held[:0], data[limit:]...)
 	return w.err
 }
 
-// search puts into found what begins in held before the limit that it returns.
-func (w *redactor) search(end bool) (limit int) {
+// search puts into found what begins in data before the limit that it returns.
+func (w *redactor) search(data []byte, end bool) (limit int) {
 	f := w.vault.finders.Load()
-	limit = len(w.held)
+	limit = len(data)
 	w.found = w.found[:0]
 	if f.broken.step > 0 {
 		s := &w.squeezed
-		s.squeeze(w.held, w.run)
+		s.squeeze(data, w.run)
 		if i := f.broken.undecided(s.text); !end && i < len(s.text) {
 			limit = s.raw(i)
 		}
@@ -86,50 +90,50 @@ func (w *redactor) search(end bool) (limit int) {
 		}
 	}
 	if f.whole.step > 0 {
-		if i := f.whole.undecided(w.held); !end {
+		if i := f.whole.undecided(data); !end {
 			limit = min(limit, i)
 		}
-		w.found = f.whole.matches(w.found, w.held)
+		w.found = f.whole.matches(w.found, data)
 		slices.SortStableFunc(w.found, compareMatches)
 	}
-	w.found = slices.DeleteFunc(w.found, func(m match) bool { return m.start >= limit || m.pattern.word && !w.isWhole(m) })
+	w.found = slices.DeleteFunc(w.found, func(m match) bool { return m.start >= limit || m.pattern.word && !w.isWhole(data, m) })
 	return limit
 }
 
 // isWhole tells whether no letter or digit touches what was found: the value
 // itself ends with one there, that is.
-func (w *redactor) isWhole(m match) bool {
+func (w *redactor) isWhole(data []byte, m match) bool {
 	before, behind := w.word, false
 	if m.start > 0 {
-		before = isWord(w.held[m.start-1])
+		before = isWord(data[m.start-1])
 	}
-	if m.end < len(w.held) {
-		behind = isWord(w.held[m.end])
+	if m.end < len(data) {
+		behind = isWord(data[m.end])
 	}
-	return !(before && isWord(w.held[m.start])) && !(behind && isWord(w.held[m.end-1]))
+	return !(before && isWord(data[m.start])) && !(behind && isWord(data[m.end-1]))
 }
 
 func isWord(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// redact returns what held[:limit] becomes.
-func (w *redactor) redact(limit int) []byte {
+// redact returns what data[:limit] becomes.
+func (w *redactor) redact(data []byte, limit int) []byte {
 	from := min(w.hidden, limit)
 	if from == 0 && len(w.found) == 0 {
-		return w.held[:limit]
+		return data[:limit]
 	}
 	out := w.out[:0]
 	for _, m := range w.found {
 		if m.start >= w.hidden { // not inside of what is already marked
-			out = append(out, w.held[from:m.start]...)
+			out = append(out, data[from:m.start]...)
 			out = append(out, "[redacted:"+m.pattern.leak.Name+"]"...)
 		}
 		w.hidden = max(w.hidden, m.end)
 		w.tell(m.pattern.leak)
 		from = min(w.hidden, limit)
 	}
-	w.out = append(out, w.held[from:limit]...)
+	w.out = append(out, data[from:limit]...)
 	return w.out
 }
 

@@ -183,6 +183,8 @@ func TestWriterHoldsBackOnlyWhatMayBeASecret(t *testing.T) {
 		{"et and", "a line\nx s3cret and"},
 		{" s3cret-valu", "a line\nx s3cret and "},
 		{"e", "a line\nx s3cret and [redacted:a]"},
+		{" s3cret" + strings.Repeat("\n", maxBreak), "a line\nx s3cret and [redacted:a] "},
+		{"\n", "a line\nx s3cret and [redacted:a] s3cret" + strings.Repeat("\n", maxBreak+1)},
 	} {
 		fmt.Fprint(w, step.write)
 		if out.String() != step.want {
@@ -296,6 +298,7 @@ func FuzzRedact(f *testing.F) {
 	f.Add("abcabcab", "cabcabca", "abcabcabcabcabcab", uint8(5))
 	f.Add(hostileSecret, "\xff\xfe\xfd\xfc\xfb\xfa", url.QueryEscape(hostileSecret)+hostileSecret, uint8(2))
 	f.Add("s3cret-value", " \nline-1\n line-2", "s3cr\n  et-v\r\n\r\nalue x \n", uint8(1))
+	f.Add("aaaaaa", "aaaaaa", "0", uint8(0))
 	f.Add("s3cret-value", "123456", "s3cret"+strings.Repeat(" \n", maxBreak), uint8(1))
 	f.Fuzz(func(t *testing.T, a, b, text string, size uint8) {
 		if len(a)+len(b) > 200 || len(text) > 500 {
@@ -371,14 +374,32 @@ func BenchmarkRedact(b *testing.B) {
 	}
 }
 
-// benchmarkWriter also counts by the processor's time, which a busy machine
-// leaves alone.
+// BenchmarkServiceLog is all that becomes of a task's log, line by line: most of it
+// is more than is stored.
+func BenchmarkServiceLog(b *testing.B) {
+	random := rand.New(rand.NewPCG(1, 2))
+	r := runWith(b)
+	for i := range 10 {
+		r.Vault.Add(fmt.Sprint(i), randomSecret(random))
+	}
+	stdout, stderr := r.ServiceLog("app", "t1")
+	benchmarkWrites(b, stdout, bytes.SplitAfter(benchmarkLog(random), []byte("\n")))
+	if err := errors.Join(stdout.Close(), stderr.Close()); err != nil {
+		b.Fatal(err)
+	}
+}
+
 func benchmarkWriter(b *testing.B, v *Vault, writes [][]byte) {
+	benchmarkWrites(b, v.Writer(io.Discard, nil), writes)
+}
+
+// benchmarkWrites also counts by the processor's time, which a busy machine
+// leaves alone.
+func benchmarkWrites(b *testing.B, w io.Writer, writes [][]byte) {
 	size := 0
 	for _, p := range writes {
 		size += len(p)
 	}
-	w := v.Writer(io.Discard, nil)
 	b.SetBytes(int64(size))
 	start := processorTime(b)
 	for b.Loop() {

@@ -13,15 +13,18 @@ import (
 // ServiceLog is where the raw log of one task goes, stdout and stderr apart.
 // Secrets are searched in each of them, as the other may interrupt a value; in
 // both as they come, which may hold half of it each; and in what is stored, which is both
-// mixed line by line, redacted and made printable.
+// mixed line by line, redacted and made printable. What is not stored, as the
+// log is full, is no text of its own: the first two are searched alone.
 func (r *Run) ServiceLog(service, task string) (stdout, stderr io.WriteCloser) {
 	dst := &cutLog{left: maxTaskLog, all: &r.kept} // a log that can't be stored is searched all the same
-	if f, err := r.Folder.Log(filepath.Join("logs", "services", Slug(service)+"."+Slug(task)+".log")); err == nil {
+	f, err := r.Folder.Log(filepath.Join("logs", "services", Slug(service)+"."+Slug(task)+".log"))
+	if err == nil {
 		dst.file = f
 	}
+	dst.full.Store(err != nil)
 	seen := func(secret, form string) { r.leaks.add(secret, form, "the log of "+service) }
 	raw := &shared{WriteCloser: r.Vault.Writer(discard{}, seen), users: 2}
-	stored := &shared{WriteCloser: r.Vault.Stored(dst, seen), users: 2}
+	stored := &shared{WriteCloser: &untilFull{r.Vault.Stored(dst, seen), dst}, users: 2}
 	stream := func() io.WriteCloser {
 		lines := &lineWriter{dst: stored}
 		return &views{raw, &closing{r.Vault.Writer(lines, seen), lines}}
@@ -56,6 +59,20 @@ type cutLog struct {
 	file io.WriteCloser // nil: nothing is stored, or no more
 	left int64          // bytes that may still be kept of this log
 	all  *atomic.Int64  // bytes that were kept of all logs of the run
+	full atomic.Bool    // nothing is stored any more
+}
+
+// untilFull passes on what can still be stored.
+type untilFull struct {
+	io.WriteCloser
+	log *cutLog
+}
+
+func (w *untilFull) Write(p []byte) (int, error) {
+	if w.log.full.Load() {
+		return len(p), nil
+	}
+	return w.WriteCloser.Write(p)
 }
 
 func (c *cutLog) Write(p []byte) (int, error) {
@@ -77,6 +94,7 @@ func (c *cutLog) Write(p []byte) (int, error) {
 }
 
 func (c *cutLog) Close() error {
+	c.full.Store(true)
 	f := c.file
 	if c.file = nil; f == nil {
 		return nil

@@ -25,9 +25,9 @@ type piece struct{ text, raw int }
 // squeeze takes the breaks out of data. run is how many bytes of a break came
 // before it, 0 if it does not begin in one.
 func (s *squeezed) squeeze(data []byte, run int) {
-	s.text, s.pieces = data, append(s.pieces[:0], piece{0, 0})
-	if run == 0 && bytes.IndexByte(data, '\n') < 0 && bytes.IndexByte(data, '\r') < 0 {
-		return
+	if n := firstBreak(data); n > 0 && len(data)-n <= maxBreak && endsIn(data[n:]) {
+		s.text, s.pieces = data[:n], append(s.pieces[:0], piece{0, 0})
+		return // one line: nothing to copy. A break before it matters to none that is searched here.
 	}
 	s.buffer, s.pieces = s.buffer[:0], s.pieces[:0]
 	feed, carriage := -1, -1 // the next of each
@@ -48,6 +48,28 @@ func (s *squeezed) squeeze(data []byte, run int) {
 		}
 	}
 	s.text = s.buffer
+}
+
+// firstBreak is where the first break of data begins; its length without one.
+func firstBreak(data []byte) int {
+	end := len(data)
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		end = i
+	}
+	if i := bytes.IndexByte(data[:end], '\r'); i >= 0 {
+		end = i
+	}
+	return end
+}
+
+// endsIn tells whether rest is nothing but a break.
+func endsIn(rest []byte) bool {
+	for _, c := range rest {
+		if !isBreak(c) && !isIndent(c) {
+			return false
+		}
+	}
+	return true
 }
 
 func isBreak(c byte) bool  { return c == '\n' || c == '\r' }

@@ -48,6 +48,8 @@ func TestTexts(t *testing.T) {
 		{"GET", "a", "", "error: /texts/a: file does not exist"},
 		{"DELETE", "a", "", "error: /texts/a: file does not exist"},
 		{"PUT", "a.b", "", `error: 500 Internal Server Error: "a.b" is no name for a text`},
+		{"GET", strings.Repeat("a", 100), "", "error: /texts/" + strings.Repeat("a", 100) + ": file does not exist"},
+		{"GET", strings.Repeat("a", 101), "", `error: 500 Internal Server Error: "` + strings.Repeat("a", 101) + `" is no name for a text`},
 	} {
 		if got := do(port, step.method, step.name, step.body); got != step.want {
 			t.Errorf("%s %s: %q, want %q", step.method, step.name, got, step.want)

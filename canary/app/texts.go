@@ -13,11 +13,13 @@ import (
 // each thing that was done, and removed/NAME says that a text was there once.
 type texts struct{ dir string }
 
-// names are what a text may be called: no path leaves the folder.
-var names = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
+// A text's name has one to maxName of these characters: no path leaves the folder.
+var names = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+const maxName = 100
 
 func (t texts) path(kind, name string) (string, error) {
-	if !names.MatchString(name) {
+	if len(name) > maxName || !names.MatchString(name) {
 		return "", fmt.Errorf("%q is no name for a text", name)
 	}
 	return filepath.Join(t.dir, kind, name), nil

@@ -52,6 +52,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown rung", nil, []string{"test", "notes", "--rungs", "instal"}, exitUsage, []string{`no rung "instal"`}},
 		{"unknown engine", nil, []string{"test", "notes", "--engine", "podman"}, exitUsage, []string{`"podman"`}},
 		{"run id that is a path", nil, []string{"test", "notes", "--run-id", "../x"}, exitUsage, []string{`"../x"`}},
+		{"run id that is too long", nil, []string{"test", "notes", "--run-id", strings.Repeat("r", 64)}, exitUsage, []string{"--run-id", "63 at most"}},
 		{"compose that does not parse", recipeFile("compose.yml", "services:\n", "services: [\n"), []string{"test", "notes"}, exitUnknown, []string{"compose.yml:"}},
 		{"compose with an unknown key", recipeFile("compose.yml", "    image:", "    imagine:"), []string{"test", "notes"}, exitUnknown, []string{"imagine"}},
 		{"variable that empties an image", recipeFile("compose.yml", "image: ccci/notes:1.1.0", "image: ${NOTES_IMAGE}"), []string{"test", "notes"}, exitUnknown, []string{"NOTES_IMAGE", "image"}},

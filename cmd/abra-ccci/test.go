@@ -81,8 +81,8 @@ func (o *testOptions) check() error {
 		return &usageError{fmt.Errorf("--min-level: %d is not a level from 0 to %d", o.minLevel, len(runner.Rungs))}
 	case o.engine != "" && o.engine != "private":
 		return &usageError{fmt.Errorf("--engine: %q is not an engine; leave it out, or say private", o.engine)}
-	case o.runID != "" && !runIDs.MatchString(o.runID):
-		return &usageError{fmt.Errorf("--run-id: %q is not made of letters, digits, dots and dashes", o.runID)}
+	case o.runID != "" && (len(o.runID) > maxRunID || !runIDs.MatchString(o.runID)):
+		return &usageError{fmt.Errorf("--run-id: %q is not made of letters, digits, dots and dashes, %d at most", o.runID, maxRunID)}
 	case o.teardownTimeout <= 0:
 		return &usageError{fmt.Errorf("--teardown-timeout: %v is no time", o.teardownTimeout)}
 	case o.pr < 0:
@@ -96,7 +96,10 @@ func (o *testOptions) check() error {
 	return nil
 }
 
-var runIDs = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$`)
+// A run's id has at most maxRunID of these characters.
+var runIDs = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
+
+const maxRunID = 63
 
 // findSuite looks for a recipe's suite where design §5 says. A recipe without
 // one gets an empty suite, with which no rung about data can pass.
