@@ -6,8 +6,8 @@
 #
 # It deploys the base, seeds, upgrades to the head, seeds and saves twice, wipes,
 # restores into the running app, replaces every task, seeds, removes everything,
-# deploys the head from nothing, restores one path at a time, and removes
-# everything. CLONE is the recipe's git repository; WORK, a folder that is not
+# deploys the head from nothing, restores one path at a time, does that once more
+# for what a hook loads, and removes everything. CLONE is the recipe's git repository; WORK, a folder that is not
 # there yet, takes checkouts and repository; recipes/RECIPE.sh says how the app
 # is seeded and wiped, and what its labels save. Restic runs on the host, on the
 # volumes where they lie. Needs root, git, restic in PATH, and the engine at
@@ -23,6 +23,7 @@ STACK=straight_$RECIPE DOMAIN=straight-$RECIPE.ci.invalid
 PATIENCE=300 # seconds that one wait may take
 PAUSE=0.3 # between two looks at what is waited for
 
+AGAIN= # paths that the ladder can measure only on an app that has all but them
 pre_backup() { :; }
 post_backup() { :; }
 pre_restore() { :; }
@@ -208,6 +209,16 @@ phase drill
 pre_restore
 for p in $SAVED; do restore "$p"; done
 post_restore
+for again in $AGAIN; do
+	undeploy
+	deploy "$WORK/head" "$WORK/head"
+	setup >/dev/null
+	pre_restore
+	for p in $SAVED; do [ "$p" = "$again" ] || restore "$p"; done
+	post_restore
+	restore $SAVED
+	post_restore
+done
 
 phase teardown
 clean
