@@ -215,7 +215,7 @@ for again in $AGAIN; do
 	setup >/dev/null
 	pre_restore
 	for p in $SAVED; do [ "$p" = "$again" ] || restore "$p"; done
-	post_restore
+	post_restore 2>/dev/null || true # there is nothing to load yet
 	restore $SAVED
 	post_restore
 done

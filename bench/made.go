@@ -55,6 +55,7 @@ const service = `  %s:
       update_config: {failure_action: rollback, order: stop-first, monitor: 1s}
       labels:
         - "coop-cloud.${STACK_NAME}.version=0.1.0+1.0.0"
+        - "traefik.enable=true"
 `
 
 const head = `---
@@ -71,7 +72,7 @@ func (m made) compose() string {
 	c.WriteString(`        - "backupbot.backup=true"
     secrets: [write_token]
     volumes: ["data:/data"]
-    healthcheck: {test: ["CMD", "/notes", "health"], interval: 1s, timeout: 5s, retries: 10}
+    healthcheck: {test: ["CMD", "/notes", "health"], interval: 2s, timeout: 5s, retries: 10}
 `)
 	for i := 1; i < m.services; i++ {
 		fmt.Fprintf(&c, service, fmt.Sprintf("idle%d", i), idleImage)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"coopcloud.tech/abra-ccci/runner/swarm"
 )
 
 func engineRun(t *testing.T, stdout io.Writer, args ...string) (code int, stderr string) {
@@ -76,4 +78,29 @@ type onWrite func()
 func (f onWrite) Write(p []byte) (int, error) {
 	f()
 	return len(p), nil
+}
+
+// A kernel is asked from here if it is this one, and answers as it does in a
+// container.
+func TestIPVSIsAskedHere(t *testing.T) {
+	t.Parallel()
+	built, err := tool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{client: engine(t)}
+	if _, s.facts, err = swarm.Connect(t.Context(), os.Getenv); err != nil || !s.facts.Here {
+		t.Fatalf("the engine is not seen to be here: %+v, %v", s.facts, err)
+	}
+	here, err := s.hasIPVS(t.Context())
+	if err != nil {
+		t.Fatalf("without a container: %v", err)
+	}
+	if s.helper, err = swarm.HelperImage(t.Context(), s.client, built, os.Getenv("CCCI_RESTIC")); err != nil {
+		t.Fatal(err)
+	}
+	s.facts.Here = false
+	if there, err := s.hasIPVS(t.Context()); err != nil || there != here {
+		t.Errorf("here %v, in a container %v, %v", here, there, err)
+	}
 }

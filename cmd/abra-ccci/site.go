@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/client"
@@ -73,8 +74,14 @@ func helperImage(ctx context.Context, e *env, c *client.Client) (string, error) 
 // again builds the helper image anew.
 func (s *site) again(ctx context.Context) (string, error) { return helperImage(ctx, s.e, s.client) }
 
-// hasIPVS asks the kernel under the engine, which may be another machine's.
+// hasIPVS asks the kernel under the engine, which may be another machine's:
+// then in a container, which takes a second or two.
 func (s *site) hasIPVS(ctx context.Context) (bool, error) {
+	if s.facts.Here {
+		if has, err := inside.HasIPVS(); err == nil && (has || os.Geteuid() == 0) {
+			return has, nil
+		}
+	}
 	out, err := swarm.RunOnce(ctx, s.client, s.helper, inside.Argv("ipvs"))
 	switch {
 	case err != nil:

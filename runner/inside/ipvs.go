@@ -8,6 +8,16 @@ import (
 	"github.com/mdlayher/genetlink"
 )
 
+// HasIPVS tells whether the kernel under this program has IPVS. A no is worth
+// something only as root, for whom the kernel loads modules.
+func HasIPVS() (bool, error) {
+	err := ipvs()
+	if errors.Is(err, errNo) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // ipvs asks the kernel for its IPVS family, as Docker's network library does
 // before it gives a service a virtual address. Asking makes the kernel load
 // the module if it has one.

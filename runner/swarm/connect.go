@@ -24,6 +24,7 @@ import (
 type Facts struct {
 	Host     string // address of its API
 	Context  string // the docker context that named it; empty for DOCKER_HOST
+	Here     bool   // it runs on the kernel that this program runs on
 	ID       string
 	Version  string // of the engine
 	API      string // negotiated
@@ -80,10 +81,19 @@ func manager(s swarm.Info) error {
 	return nil
 }
 
+// sameKernel tells an engine on this machine from one in a virtual machine
+// whose socket is passed on: that has another name, or another kernel.
+func sameKernel(info system.Info) bool {
+	var here unix.Utsname
+	return unix.Uname(&here) == nil && unix.ByteSliceToString(here.Nodename[:]) == info.Name &&
+		unix.ByteSliceToString(here.Release[:]) == info.KernelVersion
+}
+
 func (f Facts) with(info system.Info, cli *client.Client) Facts {
 	f.ID, f.Version, f.API = info.ID, info.ServerVersion, cli.ClientVersion()
 	f.Driver, f.DataRoot = info.Driver, info.DockerRootDir
 	f.Node, f.Nodes, f.Manager = info.Swarm.NodeID, info.Swarm.Nodes, info.Swarm.ControlAvailable
+	f.Here = strings.HasPrefix(f.Host, "unix://") && sameKernel(info)
 	f.Free = -1
 	var fs unix.Statfs_t
 	if strings.HasPrefix(f.Host, "unix://") && unix.Statfs(info.DockerRootDir, &fs) == nil {
