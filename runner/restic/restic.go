@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -59,8 +60,13 @@ func (e *Engine) run(ctx context.Context, line func([]byte) error, args ...strin
 	argv := append([]string{program, "--repo", repository, "--password-file", password, "--no-cache", "--json"}, args...)
 	log := runner.StepLog(ctx)
 	fmt.Fprintf(log, "restic %s\n", quoted(args))
-	lines := &lineWriter{line: line}
+	ctx, stalled, stop := watch(ctx, e.stall)
+	defer stop()
+	lines := &lineWriter{line: func(b []byte) error { stalled.line(b); return line(b) }}
 	exit, stderr, err := e.box.Stream(ctx, argv, nil, lines)
+	if err != nil && errors.Is(context.Cause(ctx), errStalled) {
+		return result{}, &runner.InfraError{Op: "restic " + args[0], Err: fmt.Errorf("%w after %v: %s", errStalled, e.stall, lastLines(stderr, 3))}
+	}
 	if err == nil {
 		err = lines.close()
 	}
