@@ -31,7 +31,6 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"time"
 
 	"coopcloud.tech/abra-ccci/labels"
 	"coopcloud.tech/abra-ccci/runner"
@@ -57,7 +56,6 @@ type Tasks interface {
 type Engine struct {
 	box   Box
 	tasks Tasks
-	stall time.Duration // stallTime, but in tests
 
 	mu       sync.Mutex
 	ready    bool                // the repository exists and restic is new enough
@@ -69,7 +67,7 @@ var _ runner.BackupEngine = (*Engine)(nil)
 // New returns an engine that works in box and runs hooks through tasks. The
 // repository is made at the first use.
 func New(box Box, tasks Tasks) *Engine {
-	return &Engine{box: box, tasks: tasks, stall: stallTime, listings: map[string]*listing{}}
+	return &Engine{box: box, tasks: tasks, listings: map[string]*listing{}}
 }
 
 // Files lists a snapshot volume by volume, sorted, without hashes. A volume

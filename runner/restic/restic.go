@@ -60,12 +60,12 @@ func (e *Engine) run(ctx context.Context, line func([]byte) error, args ...strin
 	argv := append([]string{program, "--repo", repository, "--password-file", password, "--no-cache", "--json"}, args...)
 	log := runner.StepLog(ctx)
 	fmt.Fprintf(log, "restic %s\n", quoted(args))
-	ctx, stalled, stop := watch(ctx, e.stall)
+	ctx, stalled, stop := watch(ctx, stallTime)
 	defer stop()
 	lines := &lineWriter{line: func(b []byte) error { stalled.line(b); return line(b) }}
 	exit, stderr, err := e.box.Stream(ctx, argv, nil, lines)
 	if err != nil && errors.Is(context.Cause(ctx), errStalled) {
-		return result{}, &runner.InfraError{Op: "restic " + args[0], Err: fmt.Errorf("%w after %v: %s", errStalled, e.stall, lastLines(stderr, 3))}
+		return result{}, &runner.InfraError{Op: "restic " + args[0], Err: fmt.Errorf("%w after %v: %s", errStalled, stallTime, lastLines(stderr, 3))}
 	}
 	if err == nil {
 		err = lines.close()

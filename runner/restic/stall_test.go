@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"coopcloud.tech/abra-ccci/runner"
@@ -20,7 +21,7 @@ type hanging struct {
 }
 
 func (h hanging) Stream(ctx context.Context, _ []string, _ io.Reader, stdout io.Writer) (int, []byte, error) {
-	tick := time.NewTicker(time.Millisecond)
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for n := 1; h.lines == 0 || n <= h.lines; n++ {
 		fmt.Fprintln(stdout, h.status(n))
@@ -34,22 +35,28 @@ func (h hanging) Stream(ctx context.Context, _ []string, _ io.Reader, stdout io.
 }
 
 func TestStalledResticIsKilled(t *testing.T) {
-	e := New(hanging{status: func(n int) string {
-		return fmt.Sprintf(`{"message_type":"status","seconds_elapsed":%d,"bytes_done":7}`, n)
-	}}, nil)
-	e.stall = 50 * time.Millisecond
-	_, err := e.run(t.Context(), ignore, "backup")
-	var infra *runner.InfraError
-	if !errors.As(err, &infra) || !strings.Contains(err.Error(), "did not get on") || !strings.Contains(err.Error(), "no space left on device") {
-		t.Errorf("error is %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		e := New(hanging{status: func(n int) string {
+			return fmt.Sprintf(`{"message_type":"status","seconds_elapsed":%d,"bytes_done":7}`, n)
+		}}, nil)
+		began := time.Now()
+		_, err := e.run(t.Context(), ignore, "backup")
+		var infra *runner.InfraError
+		if !errors.As(err, &infra) || !strings.Contains(err.Error(), "did not get on") || !strings.Contains(err.Error(), "no space left on device") {
+			t.Errorf("error is %v", err)
+		}
+		if took := time.Since(began).Round(time.Second); took < stallTime || took > stallTime+time.Second {
+			t.Errorf("killed after %v", took)
+		}
+	})
 }
 
 // However long it takes, one that gets on is left alone.
 func TestSlowResticIsLeftAlone(t *testing.T) {
-	e := New(hanging{func(n int) string { return fmt.Sprintf(`{"message_type":"status","bytes_done":%d}`, n) }, 400}, nil)
-	e.stall = 200 * time.Millisecond
-	if r, err := e.run(t.Context(), ignore, "backup"); err != nil || r.exit != 0 {
-		t.Errorf("%+v, %v", r, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		e := New(hanging{func(n int) string { return fmt.Sprintf(`{"message_type":"status","bytes_done":%d}`, n) }, 1000}, nil)
+		if r, err := e.run(t.Context(), ignore, "backup"); err != nil || r.exit != 0 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
 }
