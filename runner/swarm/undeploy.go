@@ -34,7 +34,14 @@ func (a *App) Undeploy(ctx context.Context, r runner.Removal) error {
 	}
 	c := &clearing{
 		cli: a.cli, bus: a.bus, grace: r.Grace, await: r.Await,
-		list: func(ctx context.Context) (objects, error) { return collect(ctx, a.cli, a.mine()) },
+		list: func(ctx context.Context) (objects, error) {
+			// Once more each time: the engine may still be making one whose
+			// request was cut off.
+			if err := a.dropHelpers(ctx); err != nil {
+				return nil, err
+			}
+			return collect(ctx, a.cli, a.mine())
+		},
 		keep: map[kind]bool{volumes: !r.Volumes, secrets: !r.Secrets},
 		last: a.logs.drained,
 	}
