@@ -67,16 +67,20 @@ type watch struct {
 	goals   []goal
 	settle  time.Duration
 	known   map[string]bool      // tasks from before: settled long ago
+	ran     map[string]bool      // services that had a running task before: no one-shot ones
 	running map[string]time.Time // when a task was first seen running, by our clock
 	dead    map[string]time.Time // when a service was first seen with nothing coming
 	stuck   map[string]time.Time // when a task was first seen unplaceable
 }
 
 func newWatch(goals []goal, before []swarm.Task, settle time.Duration) *watch {
-	w := &watch{goals: goals, settle: settle, known: map[string]bool{},
+	w := &watch{goals: goals, settle: settle, known: map[string]bool{}, ran: map[string]bool{},
 		running: map[string]time.Time{}, dead: map[string]time.Time{}, stuck: map[string]time.Time{}}
 	for _, t := range before {
 		w.known[t.ID] = true
+		if wantedAlive(t) && t.Status.State == swarm.TaskStateRunning {
+			w.ran[t.ServiceID] = true
+		}
 	}
 	return w
 }
@@ -233,7 +237,7 @@ func (w *watch) look(services map[string]swarm.Service, tasks []swarm.Task, now 
 
 // judge says how far a service is; tasks are its own, newest first.
 func (w *watch) judge(g goal, svc swarm.Service, tasks []swarm.Task, now time.Time) standing {
-	if f := updateFailed(g, svc, tasks); f != nil {
+	if f := w.updateFailed(g, svc, tasks); f != nil {
 		return standing{err: f}
 	}
 	if f := w.unplaceable(g, tasks, now); f != nil {

@@ -94,7 +94,7 @@ func (a *App) tail(ctx context.Context, id string) string {
 }
 
 // updateFailed reads what Swarm says of the update in flight.
-func updateFailed(g goal, svc swarm.Service, tasks []swarm.Task) *failure {
+func (w *watch) updateFailed(g goal, svc swarm.Service, tasks []swarm.Task) *failure {
 	f := &failure{service: g.service, task: newest(tasks, failedTask)}
 	if svc.Spec.Labels[labelSpec] != g.spec {
 		f.back = true // the service has its former spec again
@@ -109,7 +109,7 @@ func updateFailed(g goal, svc swarm.Service, tasks []swarm.Task) *failure {
 	}
 	switch svc.UpdateStatus.State {
 	case swarm.UpdateStatePaused:
-		if g.finished(tasks) {
+		if !w.ran[g.id] && g.finished(tasks) {
 			return nil // Swarm takes any end while it watches an update for a failure
 		}
 		f.back = f.back || slices.ContainsFunc(tasks, func(t swarm.Task) bool { return alive(t) && !g.current(t) })

@@ -203,6 +203,25 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A service that ran before its update is no one-shot service, though it may be
+// started again on failure alone: what ends at once then, and well, is down.
+func TestEarlyEndOfAServiceThatRan(t *testing.T) {
+	task := func(digest string, state, desired swarm.TaskState) swarm.Task {
+		return swarm.Task{ID: digest, ServiceID: "s", DesiredState: desired, Status: swarm.TaskStatus{State: state},
+			Spec: swarm.TaskSpec{ContainerSpec: &swarm.ContainerSpec{Labels: map[string]string{labelTask: digest}}}}
+	}
+	g := goal{service: "app", id: "s", spec: "spec", task: "new", want: 1, once: swarm.RestartPolicyConditionOnFailure}
+	svc := swarm.Service{ID: "s", Spec: swarm.ServiceSpec{Annotations: swarm.Annotations{Labels: map[string]string{labelSpec: "spec"}}},
+		UpdateStatus: &swarm.UpdateStatus{State: swarm.UpdateStatePaused}}
+	now := []swarm.Task{task("new", swarm.TaskStateComplete, swarm.TaskStateShutdown), task("old", swarm.TaskStateShutdown, swarm.TaskStateShutdown)}
+	for before, fails := range map[swarm.TaskState]bool{swarm.TaskStateRunning: true, swarm.TaskStateComplete: false} {
+		w := newWatch([]goal{g}, []swarm.Task{task("old", before, swarm.TaskStateRunning)}, 0)
+		if got := w.judge(g, svc, now, time.Unix(0, 0)); (got.err != nil) != fails || got.done == fails {
+			t.Errorf("%s before: %+v", before, got)
+		}
+	}
+}
+
 func TestUnsettledTasksDoNotCount(t *testing.T) {
 	w := newWatch(nil, nil, time.Second)
 	task := swarm.Task{ID: "t", Status: swarm.TaskStatus{State: swarm.TaskStateRunning}}
