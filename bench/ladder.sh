@@ -216,7 +216,7 @@ for again in $AGAIN; do
 	pre_restore
 	for p in $SAVED; do [ "$p" = "$again" ] || restore "$p"; done
 	post_restore 2>/dev/null || true # there is nothing to load yet
-	restore $SAVED
+	restore "$again"
 	post_restore
 done
 

@@ -285,14 +285,15 @@ func (d *drill) without(ctx context.Context, path labels.SavedPath, probes []*tr
 			return unver("restoring all but %s: %w", path, err)
 		}
 	}
-	if err := r.Backups.Hooks(ctx, d.plan, labels.RestorePost); err != nil {
-		fmt.Fprintf(StepLog(ctx), "# without %s a hook fails, as it may: %v\n", path, err)
+	hooked := r.Backups.Hooks(ctx, d.plan, labels.RestorePost)
+	if hooked != nil {
+		fmt.Fprintf(StepLog(ctx), "# without %s a hook fails, as it may: %v\n", path, hooked)
 	}
 	before := map[*tracked]sighting{}
 	for _, p := range probes {
 		before[p] = r.ex.look(ctx, p)
 	}
-	if err := r.bringBackPath(ctx, d.plan, path); err != nil {
+	if err := r.bringBackPath(ctx, d.plan, path, hooked == nil); err != nil {
 		return unver("restoring %s last: %w", path, err)
 	}
 	var untrue []string
@@ -312,14 +313,18 @@ func (d *drill) without(ctx context.Context, path labels.SavedPath, probes []*tr
 	return nil
 }
 
-// bringBackPath restores the one path that is not there yet. With it come the
-// others once more where the hooks need them: a hook may use a dump up.
-func (r *Run) bringBackPath(ctx context.Context, plan *labels.Plan, path labels.SavedPath) error {
-	paths := []labels.SavedPath{path}
-	if slices.ContainsFunc(plan.Hooks, func(h labels.Hook) bool { return h.Kind == labels.RestorePost }) {
-		paths = plan.Saved()
+// bringBackPath restores the one path that is not there yet. The others come
+// with it only if a hook fails that has done its work on them before: it may
+// have used them up. Had it not, what they bring would be credited to path.
+func (r *Run) bringBackPath(ctx context.Context, plan *labels.Plan, path labels.SavedPath, hooked bool) error {
+	if err := r.Backups.Restore(ctx, r.snapshot.ID, []labels.SavedPath{path}); err != nil {
+		return err
 	}
-	if err := r.Backups.Restore(ctx, r.snapshot.ID, paths); err != nil {
+	err := r.Backups.Hooks(ctx, plan, labels.RestorePost)
+	if err == nil || !hooked || infraOf(err) != nil {
+		return err
+	}
+	if err := r.Backups.Restore(ctx, r.snapshot.ID, plan.Saved()); err != nil {
 		return err
 	}
 	return r.Backups.Hooks(ctx, plan, labels.RestorePost)
