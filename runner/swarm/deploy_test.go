@@ -326,8 +326,12 @@ func TestServicesNoLongerInTheSpecAreRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	services, err := r.services(r.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, task := range tasks {
-		if alive(task) && task.ServiceID != tasks[0].ServiceID {
+		if alive(task) && task.ServiceID != services["app"].ID {
 			t.Errorf("a task of the removed service is %s", task.Status.State)
 		}
 	}
