@@ -28,10 +28,12 @@ var mayImport = map[string][]string{
 	"runner/inside":      {"labels", "runner"},
 	"runner/restic":      {"labels", "runner"},
 	"runner/swarm":       {"labels", "runner"},
+	"review":             {"labels", "recipe", "runner", "ledger"},
+	"review/forge":       {"review"},
 	"canary":             {"recipe/history", "runner"},
 	"canary/app":         {},
 	"canary/shell":       {},
-	"cmd/abra-ccci":      {"canary", "canary/app", "canary/shell", "labels", "recipe", "lint", "ledger", "ledger/remote", "runner", "runner/inside", "runner/restic", "runner/swarm"},
+	"cmd/abra-ccci":      {"canary", "canary/app", "canary/shell", "labels", "recipe", "lint", "ledger", "ledger/remote", "runner", "runner/inside", "runner/restic", "runner/swarm", "review", "review/forge"},
 	"bench":              {"labels", "runner", "examples"},
 	"examples":           {"recipe/history"},
 	"examples/mkrecipes": {"examples"},
@@ -42,6 +44,7 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"github.com/docker/docker/":    {"runner/swarm", "cmd/abra-ccci"},
 	"github.com/go-git/go-git/":    {"recipe", "recipe/history"},
+	"code.gitea.io/sdk/":           {"review/forge"},
 	"github.com/spf13/cobra":       {"cmd/abra-ccci"},
 	"github.com/pelletier/go-toml": {"runner"},
 }
@@ -101,7 +104,7 @@ func violations(pkg string, file *ast.File) []string {
 			}
 		}
 	}
-	if pkg == "labels" || pkg == "lint" || pkg == "recipe" || pkg == "runner" || strings.HasPrefix(pkg, "ledger") {
+	if pkg == "labels" || pkg == "lint" || pkg == "recipe" || pkg == "runner" || strings.HasPrefix(pkg, "ledger") || strings.HasPrefix(pkg, "review") {
 		ast.Inspect(file, func(n ast.Node) bool {
 			if sel, ok := n.(*ast.SelectorExpr); ok {
 				if x, ok := sel.X.(*ast.Ident); ok && x.Name == "os" && contains([]string{"Getenv", "LookupEnv", "Environ", "Exit", "Args"}, sel.Sel.Name) {
