@@ -28,13 +28,15 @@ const (
 	StageInstall    = "install"
 	StageDrill      = "drill"
 	StageFunctional = "functional"
+	StageMutants    = "mutants" // of a review alone; it decides no rung
 	StageTeardown   = "teardown"
 )
 
 // Stages lists a run's stages in the order in which they are recorded.
-var Stages = []string{StageLint, StageUpgrade, StageBackup, StageRestore, StageInstall, StageDrill, StageFunctional, StageTeardown}
+var Stages = []string{StageLint, StageUpgrade, StageBackup, StageRestore, StageInstall, StageDrill, StageFunctional, StageMutants, StageTeardown}
 
-// rungStages says which stages decide a rung. Teardown decides flags alone.
+// rungStages says which stages decide a rung. Teardown decides flags alone, and
+// mutants say something about the suite, not about the recipe.
 var rungStages = map[string][]string{
 	RungInstall:       {StageInstall},
 	RungUpgrade:       {StageUpgrade},

@@ -111,6 +111,7 @@ func (x *exerciser) blind(ctx context.Context, p *tracked) bool {
 type sighting struct {
 	green   bool // all of it
 	missing bool // none of it: every token was asked for properly, and missed
+	missed  bool // not all of it: a token was asked for properly, and missed
 	reason  string
 	infra   error
 }
@@ -133,6 +134,7 @@ func (x *exerciser) see(p *tracked, ask func(vars) reply) sighting {
 		r := ask(x.token(token))
 		s.green = s.green && r.answer == holds
 		s.missing = s.missing && r.answer == misses
+		s.missed = s.missed || r.answer == misses
 		if r.answer != holds {
 			s.reason = r.reason
 		}

@@ -49,6 +49,11 @@ type Config struct {
 	Outside  func(context.Context) ([]Outside, error) // what they hold outside named volumes; nil: nobody looks
 	Lint     func(context.Context) []lint.Result
 
+	// Sabotage is given the app once the ladder has been climbed, by a review; nil:
+	// there is no stage mutants.
+	Sabotage func(context.Context, *Rig) error
+	Spoiler  Spoiler // for Sabotage
+
 	Vault    *Vault
 	Folder   *Folder
 	Observer Observer
@@ -336,6 +341,7 @@ func (r *Run) climb(ctx context.Context) (err error) {
 	installed := r.installStage(ctx)
 	r.drillStage(ctx, installed)
 	r.functionalStage(ctx, installed)
+	r.mutantsStage(ctx, installed)
 	return nil
 }
 

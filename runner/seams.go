@@ -146,6 +146,15 @@ type Volumes interface {
 	Decoy(ctx context.Context, volume, dir, name string) error
 }
 
+// A Spoiler damages what a restore has brought back, for mutants. Paths are
+// relative to the volume's root.
+type Spoiler interface {
+	// Truncate cuts files to no bytes.
+	Truncate(ctx context.Context, volume string, paths []string) error
+	// Remove removes files; those that are not there are no error.
+	Remove(ctx context.Context, volume string, paths []string) error
+}
+
 // A Manifest lists everything in a volume, sorted by path.
 type Manifest []Entry
 

@@ -199,7 +199,8 @@ func (c *climb) on(ctx context.Context, site *site, watch runner.Observer) (resu
 		c.conf.Deployer = c.sabotage(app)
 	}
 	c.conf.Standing, c.conf.Outside = app.Standing, app.Outside
-	c.conf.Volumes, c.conf.Backups = inside.Volumes{Box: app}, restic.New(app, app)
+	volumes := inside.Volumes{Box: app}
+	c.conf.Volumes, c.conf.Spoiler, c.conf.Backups = volumes, volumes, restic.New(app, app)
 	c.conf.Lint = func(context.Context) []lint.Result { return lint.Run(lintInput(c.rec, c.conf.Head)) }
 	c.conf.Admit = c.admitStack
 	c.conf.Engine = runner.EngineInfo{Version: site.facts.Version}

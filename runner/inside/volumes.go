@@ -34,10 +34,14 @@ type Box interface {
 	Stream(ctx context.Context, argv []string, stdin io.Reader, stdout io.Writer) (exit int, stderr []byte, err error)
 }
 
-// Volumes looks into the volumes that are mounted in a Box. It implements runner.Volumes.
+// Volumes looks into the volumes that are mounted in a Box. It implements
+// runner.Volumes and runner.Spoiler.
 type Volumes struct{ Box Box }
 
-var _ runner.Volumes = Volumes{}
+var (
+	_ runner.Volumes = Volumes{}
+	_ runner.Spoiler = Volumes{}
+)
 
 // Manifest lists a whole volume, by its compose name.
 func (v Volumes) Manifest(ctx context.Context, volume string) (runner.Manifest, error) {
@@ -73,8 +77,35 @@ func (v Volumes) Decoy(ctx context.Context, volume, dir, name string) error {
 	return nil
 }
 
+// Truncate cuts files of a volume to no bytes. Paths are relative to the
+// volume's root.
+func (v Volumes) Truncate(ctx context.Context, volume string, paths []string) error {
+	return v.spoil(ctx, volume, spoilTruncate, paths)
+}
+
+// Remove removes files of a volume. One that is not there is no error.
+func (v Volumes) Remove(ctx context.Context, volume string, paths []string) error {
+	return v.spoil(ctx, volume, spoilRemove, paths)
+}
+
+func (v Volumes) spoil(ctx context.Context, volume, how string, paths []string) error {
+	root, err := volumeDir(volume)
+	if err != nil {
+		return err
+	}
+	list := strings.NewReader(strings.Join(paths, "\x00"))
+	if err := v.feed(ctx, list, io.Discard, "spoil", root, how); err != nil {
+		return fmt.Errorf("%s files of volume %q: %w", how, volume, err)
+	}
+	return nil
+}
+
 func (v Volumes) run(ctx context.Context, stdout io.Writer, subcommand string, args ...string) error {
-	exit, stderr, err := v.Box.Stream(ctx, Argv(subcommand, args...), nil, stdout)
+	return v.feed(ctx, nil, stdout, subcommand, args...)
+}
+
+func (v Volumes) feed(ctx context.Context, stdin io.Reader, stdout io.Writer, subcommand string, args ...string) error {
+	exit, stderr, err := v.Box.Stream(ctx, Argv(subcommand, args...), stdin, stdout)
 	if err != nil {
 		return err
 	}
