@@ -11,6 +11,7 @@
 //	err = recipe.Refused(recipe.Refusals(stack, co.Dir), allow)
 //	err = recipe.CheckNames(stack)
 //	specs, err := co.SecretSpecs(stack, app)
+//	f, err := recipe.Fetch(ctx, source, dir)    // an independent clone, with a pull request
 //
 // # Versions
 //
