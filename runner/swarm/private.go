@@ -178,7 +178,12 @@ func nodeReady(ctx context.Context, c *client.Client) error {
 
 // Halt ends dockerd alone, with its containers, as the machine's own engine is
 // ended when its package is upgraded. Resume starts it again.
-func (p *Private) Halt(ctx context.Context) error { return p.procs.end(ctx, "dockerd") }
+func (p *Private) Halt(ctx context.Context) error {
+	if err := p.procs.end(ctx, "dockerd"); err != nil {
+		return err
+	}
+	return p.site.killOrphans(ctx)
+}
 
 // Resume starts dockerd again after Halt, or after it died by itself, at the
 // same address and on the same data.

@@ -152,6 +152,27 @@ func (s site) killLeft() error {
 	return s.removeCgroups()
 }
 
+// killOrphans kills containers and shims that outlived their engine. They would
+// keep its networks alive: the next one could not use their numbers again
+// ("error creating vxlan interface: file exists").
+func (s site) killOrphans(ctx context.Context) error {
+	return poll(ctx, endTime, func(context.Context) error {
+		left := s.cgroupsLeft()
+		for _, pid := range s.programsLeft() {
+			if args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && !strings.HasPrefix(filepath.Base(strings.SplitN(string(args), "\x00", 2)[0]), "slirp4netns") {
+				left = append(left, pid)
+			}
+		}
+		for _, pid := range left {
+			unix.Kill(pid, unix.SIGKILL)
+		}
+		if len(left) > 0 {
+			return fmt.Errorf("processes %v do not end", left)
+		}
+		return nil
+	})
+}
+
 // programsLeft is every process with an argument below the run directory or
 // the namespace's file: dockerd, containerd, its shims, slirp4netns.
 func (s site) programsLeft() []int {
