@@ -203,9 +203,7 @@ func (s *Saboteur) label(ctx context.Context, on string, without *labels.Plan) {
 	case len(lost) == 0 && len(hooks) == 0:
 		s.Mutants = append(s.Mutants, Mutant{Op: LabelRemoved, On: on, Outcome: Equivalent, Reason: "as much is saved without it"})
 	case len(same) > 0:
-		m := same[0]
-		m.As, m.Op, m.On, m.Seconds = m.Name(), LabelRemoved, on, 0
-		s.Mutants = append(s.Mutants, m)
+		s.like(same[0], LabelRemoved, on)
 	default:
 		d := s.drop(LabelRemoved, on, lost)
 		d.plan = without

@@ -55,6 +55,10 @@ func (s *Saboteur) Sabotage(ctx context.Context, rig *runner.Rig) error {
 	}
 	s.placebo(ctx, "first")
 	for _, m := range s.ofPaths() {
+		if lost := s.unwatched(m); lost != nil {
+			s.like(*lost, m.op, m.on)
+			continue
+		}
 		s.try(ctx, m)
 	}
 	for _, m := range hooked {
@@ -63,6 +67,26 @@ func (s *Saboteur) Sabotage(ctx context.Context, rig *runner.Rig) error {
 	s.labels(ctx)
 	s.placebo(ctx, "last")
 	return nil
+}
+
+// unwatched finds the mutant that says already that nobody looks at a path: then
+// nobody sees that files in it are empty, either.
+func (s *Saboteur) unwatched(m sabotage) *Mutant {
+	if m.op != Truncated {
+		return nil
+	}
+	for _, done := range s.Mutants {
+		if done.Op == DropPath && done.On == m.on && done.Outcome == Survived {
+			return &done
+		}
+	}
+	return nil
+}
+
+// like files a mutant that comes to the same as one that was tried.
+func (s *Saboteur) like(m Mutant, op Operator, on string) {
+	m.As, m.Op, m.On, m.Seconds = m.Name(), op, on, 0
+	s.Mutants = append(s.Mutants, m)
 }
 
 // prepare seeds once more and takes the snapshots that mutants restore: one

@@ -90,8 +90,12 @@ func pathSlug(p labels.SavedPath) string { return Slug(p.String()) }
 // env. A head that does not start does not start twice: the reason is kept,
 // unless it was the machine's.
 func (r *Run) deployFromNothing(ctx context.Context) error {
+	return r.deployAfter(ctx, Removal{Volumes: true})
+}
+
+func (r *Run) deployAfter(ctx context.Context, what Removal) error {
 	r.running = nil
-	if err := r.Deployer.Undeploy(ctx, Removal{Volumes: true}); err != nil {
+	if err := r.Deployer.Undeploy(ctx, what); err != nil {
 		return err
 	}
 	r.emptied = r.Now()

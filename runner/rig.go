@@ -156,7 +156,7 @@ func (g *Rig) Seed(ctx context.Context) error {
 func (g *Rig) Fresh(ctx context.Context) error {
 	r := g.r
 	tokens := r.tokens()
-	err := r.deployFromNothing(ctx)
+	err := r.deployAfter(ctx, Removal{Volumes: true, KeepNetworks: true})
 	r.remember(tokens)
 	if err != nil {
 		return unver("building the app from nothing: %w", err)

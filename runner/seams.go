@@ -36,7 +36,10 @@ type Removal struct {
 	Volumes bool          // every volume of the run
 	Secrets bool          // every secret of the run
 	Grace   time.Duration // a task that has not stopped by then is killed; 0: what its service says
-	Await   bool          // wait for an engine that has gone away, until ctx ends
+	// KeepNetworks leaves them for a deployment that follows at once: Swarm takes
+	// seconds to let go of one.
+	KeepNetworks bool
+	Await        bool // wait for an engine that has gone away, until ctx ends
 }
 
 // A Deployment is one resolved version of a recipe, ready to be deployed.

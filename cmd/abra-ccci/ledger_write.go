@@ -200,13 +200,19 @@ func (p *pen) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&p.id, "id", "", "32 hex digits that name the entry: the same one is never added twice (default: random)")
 }
 
-// write appends to the ledger, and through its remote if it has one.
+// write appends to the ledger and prints what was acknowledged.
 func (p *pen) write(ctx context.Context, e *env, o *ledgerOptions) error {
 	l, err := open(e, o, ledger.Open)
 	if err != nil {
 		return err
 	}
 	defer l.close()
+	r, err := p.add(ctx, e, l)
+	return p.tell(e, o, l, r, err)
+}
+
+// add appends to an open ledger, and through its remote if it has one.
+func (p *pen) add(ctx context.Context, e *env, l *openLedger) (r ledger.Receipt, err error) {
 	c := p.content
 	c.ID, c.Tool = p.id, strings.TrimSpace("abra-ccci "+build().Version+" "+build().Commit)
 	if c.ID == "" {
@@ -214,31 +220,28 @@ func (p *pen) write(ctx context.Context, e *env, o *ledgerOptions) error {
 	}
 	if p.before != nil {
 		if err := p.before(l, &c); err != nil {
-			return err
+			return r, err
 		}
 	}
 	key, err := readKey(e, l, p.key, c.Kind)
 	if err != nil {
-		return err
+		return r, err
 	}
 	g, err := remote.Open(ctx, l.dir.Path())
 	if err != nil {
-		return err
+		return r, err
 	}
 	unlock, err := l.dir.Lock()
 	if err != nil {
-		return err
+		return r, err
 	}
 	defer unlock()
-	var r ledger.Receipt
-	if g != nil {
-		defer g.Close()
-		r, err = l.AppendTo(ctx, g, c, key, e.now())
-		err = keepProof(e, l.Checkpoint().Origin, err)
-	} else {
-		r, err = l.Append(c, key, e.now())
+	if g == nil {
+		return l.Append(c, key, e.now())
 	}
-	return p.tell(e, o, l, r, err)
+	defer g.Close()
+	r, err = l.AppendTo(ctx, g, c, key, e.now())
+	return r, keepProof(e, l.Checkpoint().Origin, err)
 }
 
 // tell prints what was acknowledged; an entry that could not be rendered was.

@@ -150,7 +150,22 @@ func (e *Engine) init(ctx context.Context) error {
 	if err == nil && r.exit != 0 {
 		err = r.fault("make the backup repository")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return e.rekey(ctx)
+}
+
+// rekey spares every later call the stretching of a password that is random.
+func (e *Engine) rekey(ctx context.Context) error {
+	exit, stderr, err := e.box.Stream(ctx, []string{"/abra-ccci", "inside", "rekey", repository, password}, nil, &lineWriter{line: ignore})
+	if err == nil && exit != 0 {
+		err = fmt.Errorf("exit %d: %s", exit, lastLines(stderr, 3))
+	}
+	if err != nil {
+		return fmt.Errorf("key of the backup repository: %w", err)
+	}
+	return nil
 }
 
 // checkVersion refuses a restic that is too old to be trusted to tell.

@@ -42,7 +42,7 @@ func (a *App) Undeploy(ctx context.Context, r runner.Removal) error {
 			}
 			return collect(ctx, a.cli, a.mine())
 		},
-		keep: map[kind]bool{volumes: !r.Volumes, secrets: !r.Secrets},
+		keep: map[kind]bool{volumes: !r.Volumes, secrets: !r.Secrets, networks: r.KeepNetworks},
 		last: a.logs.drained,
 	}
 	err = c.run(ctx)
