@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"coopcloud.tech/abra-ccci/recipe"
+	"coopcloud.tech/abra-ccci/review"
+	"coopcloud.tech/abra-ccci/runner"
+)
+
+// A reading is what can be known of the two versions without running anything.
+type reading struct {
+	sides      review.Sides
+	danger     review.Check
+	secret     review.Check
+	tags       []recipe.Tag
+	builder    *runner.Results
+	evidence   *review.Check
+	digest     string
+	head, base *labelsSide
+}
+
+// read makes all the checks for which nothing has to run. A finding among them
+// is no error.
+func (r *reviewing) read(ctx context.Context) error {
+	rec := r.fetched.Recipe
+	head, err := rec.Checkout(r.fetched.Head, filepath.Join(r.dir, "head"))
+	if err != nil {
+		return err
+	}
+	base, err := rec.Checkout(r.fetched.Base, filepath.Join(r.dir, "base"))
+	if err != nil {
+		return err
+	}
+	merge, err := rec.Checkout(r.fetched.MergeBase, filepath.Join(r.dir, "merge-base"))
+	if err != nil {
+		return err
+	}
+	if r.suite, err = findSuite(r.e, r.o.suite, head); err != nil {
+		return err
+	}
+	if r.known.tags, err = rec.Tags(); err != nil {
+		return err
+	}
+	r.known.secret = review.NoPlaintextSecret(merge.Files(), head.Files())
+	if err := r.readSides(head, base); err != nil {
+		return err
+	}
+	return r.readEvidence(ctx, head.Recipe)
+}
+
+// readSides resolves both versions, with the suite's env and without.
+func (r *reviewing) readSides(head, base *recipe.Checkout) (err error) {
+	domain := sampleDomain(head)
+	if r.known.head, err = resolveSide(head, r.suite, domain); err != nil {
+		return err
+	}
+	var before *runner.Suite
+	if before, err = r.suiteBefore(base); err != nil {
+		return err
+	}
+	sides := review.Sides{Head: r.known.head.subject, Notices: r.known.head.notices, HeadSuite: r.suite, BaseSuite: before, Accepted: r.o.accept,
+		Command: fmt.Sprintf("abra-ccci labels %s --diff %s..%s", head.Recipe, base.Commit.SHA, head.Commit.SHA)}
+	resolutions := []review.Resolution{{Name: "head with the suite's env", Refusals: recipe.Refusals(r.known.head.subject.Stack, head.Dir)}}
+	if side, err := resolveSide(base, r.suite, domain); err == nil {
+		r.known.base, sides.Base = side, side.subject
+	}
+	for _, co := range []*recipe.Checkout{base, head} {
+		if stack, _, err := co.Stack(co.AppEnv(domain, nil)); err == nil {
+			resolutions = append(resolutions, review.Resolution{Name: fmt.Sprintf("%.12s with its own .env.sample", co.Commit.SHA), Refusals: recipe.Refusals(stack, co.Dir)})
+		}
+	}
+	r.known.sides, r.known.danger = sides, review.NothingDangerous(resolutions, r.o.allow)
+	return nil
+}
+
+// suiteBefore is the suite that was in force before the pull request: the
+// reviewer's word, or the base's own. nil: there was none.
+func (r *reviewing) suiteBefore(base *recipe.Checkout) (*runner.Suite, error) {
+	if r.o.baseSuite != "" {
+		s, err := runner.ReadSuite(os.DirFS(r.o.baseSuite), filepath.Join(r.o.baseSuite, runner.SuiteFile))
+		return s, err
+	}
+	own, err := fs.Sub(base.Files(), "ccci")
+	if err != nil {
+		return nil, err
+	}
+	s, err := runner.ReadSuite(own, "ccci/"+runner.SuiteFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return s, err
+}
+
+func (r *reviewing) readEvidence(ctx context.Context, name string) error {
+	text, err := r.evidence(ctx)
+	if err != nil || text == nil {
+		return err
+	}
+	check, builder := review.Evidence(text, name, r.pull.Head)
+	r.known.evidence, r.known.builder, r.known.digest = &check, builder, review.Digest(text)
+	return nil
+}
+
+// judge makes the checks in the order in which people read them.
+func (r *reviewing) judge() {
+	k := r.known
+	k.sides.Measured = r.sab.Measured
+	cold := ladderOf(r.cold)
+	name, head := r.cold.Recipe, r.pull.Head
+	r.checks = []review.Check{
+		review.PullOpen(r.pull), review.LabelsNoError(k.sides), review.VolumesDecided(k.sides),
+	}
+	if r.needs(review.CheckVersionBumped) && k.base != nil {
+		r.checks = append(r.checks, review.VersionBumped(k.base.subject.Stack, k.head.subject.Stack, k.tags))
+	}
+	r.checks = append(r.checks, k.secret, k.danger)
+	r.checks = append(r.checks, r.evidenceChecks(cold)...)
+	r.checks = append(r.checks,
+		review.SuiteNotWeakened(k.sides.BaseSuite, r.suite),
+		review.ColdRun(cold), review.Levels(review.Ladders{Cold: cold, Base: ladderOf(r.baseRun), Level: r.claimed.Level, BaseLevel: r.claimed.BaseLevel}),
+		review.PathsProven(cold, r.suite), r.sab.MutantsKilled(name, head), r.sab.CoversTrue(name, head),
+		review.TeardownClean(r.cold), review.NoSecretLeak(r.cold))
+	if r.needs(review.CheckSecondRun) {
+		r.checks = append(r.checks, review.SecondRun(cold, ladderOf(r.again)))
+	}
+	if r.needs(review.CheckLevelsReconciled) {
+		r.checks = append(r.checks, review.LevelsReconciled(review.Ladders{Cold: cold, Base: ladderOf(r.baseRun), Level: r.claimed.Level, BaseLevel: r.claimed.BaseLevel}))
+	}
+}
+
+// evidenceChecks hold the builder's record against the cold run. A claim that
+// needs one and has none could not be told.
+func (r *reviewing) evidenceChecks(cold *runner.Results) []review.Check {
+	if r.known.evidence != nil {
+		return []review.Check{*r.known.evidence, review.Reproduced(r.known.builder, cold)}
+	}
+	if !r.needs(review.CheckEvidence) && !r.needs(review.CheckReproduced) {
+		return nil
+	}
+	return []review.Check{{Name: review.CheckEvidence, Status: runner.Unver, Text: "the builder's results.json is of this head: none was given (--results FILE)"}}
+}
+
+// needs tells whether the claim asks for a check that not every review makes.
+func (r *reviewing) needs(check string) bool { return slices.Contains(r.claimed.Checks, check) }
+
+// ladderOf is a record without the stage that sabotaged it: mutants are judged
+// by themselves.
+func ladderOf(results *runner.Results) *runner.Results {
+	if results == nil {
+		return nil
+	}
+	ladder := *results
+	ladder.Stages = slices.DeleteFunc(slices.Clone(results.Stages), func(s runner.Stage) bool { return s.Name == runner.StageMutants })
+	return &ladder
+}
