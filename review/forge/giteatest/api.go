@@ -78,6 +78,21 @@ func (s *Server) Push(t testing.TB, user, dir, repo string, refs ...string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("push %s to %s: %v: %s", refs, repo, err, out)
 	}
+	s.until(t, func() bool {
+		var now struct{ Empty bool }
+		s.API(t, user, "GET", "/repos/"+repo, nil, &now)
+		return !now.Empty
+	})
+}
+
+// until waits for what Gitea does in its own time.
+func (s *Server) until(t testing.TB, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("gitea does not come to it\n%s", s.log())
+		}
+	}
 }
 
 // Fork makes user's fork of repo, under the same name.
@@ -108,16 +123,13 @@ func (s *Server) ClosePull(t testing.TB, user, repo string, number int) {
 func (s *Server) MergePull(t testing.TB, user, repo string, number int) {
 	t.Helper()
 	path := fmt.Sprintf("/repos/%s/pulls/%d", repo, number)
-	for deadline := time.Now().Add(patience); ; {
+	s.until(t, func() bool {
 		status, body := s.do(t, "token "+s.Token(user), "POST", path+"/merge", map[string]any{"Do": "merge"})
-		if status == http.StatusOK {
-			return
-		}
-		if status != http.StatusMethodNotAllowed || time.Now().After(deadline) {
+		if status != http.StatusOK && status != http.StatusMethodNotAllowed { // not allowed yet
 			t.Fatalf("merge %s#%d: %d: %s", repo, number, status, body)
 		}
-		time.Sleep(50 * time.Millisecond) // it is still looking for conflicts
-	}
+		return status == http.StatusOK
+	})
 }
 
 // API asks the API as user for what no other method does: in is sent as JSON, the
