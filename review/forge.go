@@ -22,6 +22,7 @@ type Pull struct {
 	Author   string // login name
 	URL      string // of its page
 	CloneURL string // of the repository that it is made against, without credentials
+	HeadRepo string // owner/name that its branch is in: Repo, or a fork; empty if that is gone
 	BaseRef  string // branch that it is to be merged into
 	Open     bool
 	Merged   bool
