@@ -34,13 +34,49 @@ func readCompose(files fs.FS, name string) (*composeFile, error) {
 		return nil, err
 	}
 	f := &composeFile{name: name, node: &yaml.Node{}}
-	if f.dict, err = parseYAML(data); err == nil {
-		err = yaml.Unmarshal(data, f.node)
+	if err = yaml.Unmarshal(data, f.node); err == nil {
+		err = boundAliases(f.node)
+	}
+	if err == nil {
+		f.dict, err = parseYAML(data)
 	}
 	if err != nil {
 		return nil, f.locate(err)
 	}
 	return f, nil
+}
+
+// maxExpanded bounds what a compose file is with every alias written out, in
+// bytes of its texts and in values. The YAML library counts values only, and a
+// long text that is named a thousandfold is copied as often.
+const maxExpanded = 4 * maxComposeFile
+
+// boundAliases refuses a file that aliases make too large.
+func boundAliases(n *yaml.Node) error {
+	if size := expanded(n, map[*yaml.Node]int{}); size > maxExpanded {
+		return fmt.Errorf("aliases make the file larger than %d bytes", maxExpanded)
+	}
+	return nil
+}
+
+// expanded is the size of a node with its aliases written out, or anything
+// above maxExpanded. One that holds itself is too large.
+func expanded(n *yaml.Node, known map[*yaml.Node]int) int {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if size, ok := known[n]; ok {
+		return size
+	}
+	known[n] = maxExpanded + 1 // until it is known
+	size := 1 + len(n.Value)
+	for _, c := range n.Content {
+		if size += expanded(c, known); size > maxExpanded {
+			return size
+		}
+	}
+	known[n] = size
+	return size
 }
 
 // parseYAML is the loader's, which may panic on what is no compose file.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/docker/cli/cli/compose/loader"
 	"github.com/docker/cli/cli/compose/schema"
@@ -263,4 +264,27 @@ func TestLoadsAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// A file of a megabyte may stand for gigabytes. Small ones may repeat themselves.
+func TestAliasesAreBounded(t *testing.T) {
+	long := "version: \"3.8\"\nx-s: &s \"" + strings.Repeat("y", 900_000) + "\"\nservices:\n  app:\n    image: x\n    environment: [" + strings.Repeat("*s,", 10) + "]\n"
+	deep := "version: \"3.8\"\nx-0: &x0 [x,x,x,x,x,x,x,x,x]\n"
+	for i := range 9 {
+		deep += fmt.Sprintf("x-%d: &x%[1]d [%s]\n", i+1, strings.Repeat(fmt.Sprintf("*x%d,", i), 9))
+	}
+	tests := []struct{ name, text, want string }{
+		{"a long text, ten times", long, "aliases make the file larger"},
+		{"billions of values", deep, "aliases make the file larger"},
+		{"a value that holds itself", "services: &s\n  app: *s\n", "aliases make the file larger"},
+		{"an extension that services share", "version: \"3.8\"\nx-e: &e {A: b}\nservices:\n  app: {image: x, environment: *e}\n  db: {image: x, environment: *e}\n", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, _, err := Resolve(Source{Files: fstest.MapFS{"compose.yml": {Data: []byte(tt.text)}}})
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %.300v, want %q", err, tt.want)
+			}
+		})
+	}
 }

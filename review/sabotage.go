@@ -15,6 +15,8 @@ import (
 // Its method Sabotage is for runner.Config.
 type Saboteur struct {
 	Mutants []Mutant
+	// Measured is what each volume held when everything had been seeded.
+	Measured map[string]Amount
 
 	rig       *runner.Rig
 	plan      *labels.Plan
@@ -104,6 +106,9 @@ func (s *Saboteur) prepare(ctx context.Context) ([]sabotage, error) {
 	if err := s.rig.Seed(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.measure(ctx); err != nil {
+		return nil, err
+	}
 	s.older = s.rig.Pinned()
 	hooked, err := s.ofHooks(ctx)
 	if err != nil {
@@ -117,6 +122,16 @@ func (s *Saboteur) prepare(ctx context.Context) ([]sabotage, error) {
 	}
 	s.before, err = s.rig.Files(ctx, s.older.ID)
 	return hooked, err
+}
+
+func (s *Saboteur) measure(ctx context.Context) error {
+	volumes, err := s.rig.Volumes(ctx)
+	s.Measured = map[string]Amount{}
+	for name, m := range volumes {
+		files, bytes := amount(m, ".")
+		s.Measured[name] = Amount{Files: files, Bytes: bytes}
+	}
+	return err
 }
 
 // placebo restores everything as it should be: whatever is red then, no mutant

@@ -13,7 +13,7 @@ import (
 // MutantsKilled is the check on what the mutants came to. recipe and head are
 // for the commands that findings name.
 func (s *Saboteur) MutantsKilled(recipe, head string) Check {
-	c := Check{Name: "mutants_killed", Status: runner.Pass}
+	c := Check{Name: CheckMutantsKilled, Status: runner.Pass}
 	count := map[Outcome]int{}
 	for _, m := range s.Mutants {
 		if m.Op == Placebo {
@@ -87,7 +87,7 @@ func (s *Saboteur) survivor(m Mutant, recipe, head string) Finding {
 	if what == "" {
 		what = list(s.named(m.paths))
 	}
-	f := Finding{Check: "mutants_killed", Command: fmt.Sprintf("abra-ccci test %s --ref %s", recipe, head)}
+	f := Finding{Check: CheckMutantsKilled, Command: fmt.Sprintf("abra-ccci test %s --ref %s", recipe, head)}
 	green := Mutant{Sights: m.Sights}.greens()
 	f.Claimed = fmt.Sprintf("the suite proves that %s comes back", list(s.named(m.paths)))
 	switch m.Op {
@@ -140,7 +140,7 @@ func (s *Saboteur) named(paths []labels.SavedPath) []string {
 // CoversTrue is the check on what probes promise: without a path that it
 // covers, a probe has to go red.
 func (s *Saboteur) CoversTrue(recipe, head string) Check {
-	c := Check{Name: "covers_true", Status: runner.Pass, Text: "every probe is red without each path that it covers"}
+	c := Check{Name: CheckCoversTrue, Status: runner.Pass, Text: "every probe is red without each path that it covers"}
 	tried := false
 	for _, m := range s.Mutants {
 		if m.Op != DropPath && m.Op != RestoreNone || len(m.Sights) == 0 {

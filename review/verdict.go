@@ -2,148 +2,109 @@ package review
 
 import (
 	"fmt"
-	"slices"
 	"strings"
+	"unicode"
 
 	"coopcloud.tech/abra-ccci/ledger"
 	"coopcloud.tech/abra-ccci/runner"
 )
 
-// VerdictOf is what the checks come to: FAIL if one failed, INCONCLUSIVE if none
-// did and one could not tell, else PASS. No check at all tells nothing.
-func VerdictOf(checks []Check) ledger.Verdict {
-	verdict := ledger.Pass
+// Verdict is FAIL if any check failed, INCONCLUSIVE if none did and one could
+// not tell, else PASS. No checks at all tell nothing. What does not apply is
+// neither here nor there; a word that nobody knows could not tell.
+func Verdict(checks []Check) ledger.Verdict {
+	verdict, looked := ledger.Pass, false
 	for _, c := range checks {
 		switch c.Status {
-		case runner.Pass, runner.Skip:
 		case runner.Fail:
 			return ledger.Fail
+		case runner.Pass:
+			looked = true
+		case runner.Skip:
 		default:
-			verdict = ledger.Inconclusive
+			verdict, looked = ledger.Inconclusive, true
 		}
 	}
-	if len(checks) == 0 {
+	if !looked {
 		return ledger.Inconclusive
 	}
 	return verdict
 }
 
-// An Open is a finding that is open in the ledger.
-type Open struct{ ID, Title string }
-
-// heading is a finding's title in the ledger. It names the check first, so that a
-// later review knows whether it has tested it again.
-func (f Finding) heading() string { return ledger.NeutralLine(f.Check + ": " + f.Title) }
-
-// Sort tells which findings are new, and which of those that are open a review
-// has tested again without finding them: it closes them. What it did not test, or
-// what people filed in their own words, stays open.
-func Sort(checks []Check, open []Open) (news []Finding, closed []string) {
-	tested := map[string]bool{}
-	var found []string
+// LedgerChecks are checks as a ledger holds them. It knows no skip: what does
+// not apply passes, and says so.
+func LedgerChecks(checks []Check) []ledger.Check {
+	var out []ledger.Check
 	for _, c := range checks {
-		tested[c.Name] = c.Status == runner.Pass || c.Status == runner.Fail
-		for _, f := range c.Findings {
-			if slices.Contains(found, f.heading()) {
-				continue
-			}
-			found = append(found, f.heading())
-			if !slices.ContainsFunc(open, func(o Open) bool { return o.Title == f.heading() }) {
-				news = append(news, f)
-			}
-		}
-	}
-	for _, o := range open {
-		check, _, _ := strings.Cut(o.Title, ": ")
-		if tested[check] && !slices.Contains(found, o.Title) {
-			closed = append(closed, o.ID)
-		}
-	}
-	return news, closed
-}
-
-// Content is the verdict as an entry of the ledger: what was looked at, in the
-// order in which it was looked at, each with what it rests on.
-func Content(subject Subject, checks []Check, open []Open) ledger.Content {
-	news, closed := Sort(checks, open)
-	c := ledger.Content{Kind: ledger.VerdictKind, Subject: ledger.Subject{Repo: subject.Repo, PR: subject.PR, Head: subject.Head, Base: subject.Base},
-		Verdict: VerdictOf(checks), Scope: ledger.Full, Closed: closed}
-	for _, check := range checks {
-		if check.Status == runner.Skip {
-			continue
-		}
-		line := ledger.Check{Status: string(check.Status), Text: ledger.NeutralLine(check.Text)}
-		for _, e := range check.Evidence {
-			line.Detail = append(line.Detail, ledger.NeutralLine(e))
-		}
-		c.Checks = append(c.Checks, line)
-	}
-	for _, f := range news {
-		c.Opened = append(c.Opened, ledger.Finding{Title: f.heading(), Text: ledger.Neutral(f.text())})
-	}
-	c.Summary = ledger.NeutralLine(summary(checks, c.Verdict, closed))
-	return c
-}
-
-// summary is the verdict's one line: the first thing that is wrong.
-func summary(checks []Check, v ledger.Verdict, closed []string) string {
-	for _, want := range []runner.Status{runner.Fail, runner.Unver} {
-		for _, c := range checks {
-			if c.Status != want {
-				continue
-			}
-			text := c.Text
-			if len(c.Findings) > 0 {
-				text = c.Findings[0].Title
-			}
-			if want == runner.Unver {
-				return "could not tell: " + text
-			}
-			return text
-		}
-	}
-	if len(closed) > 0 {
-		return fmt.Sprintf("everything was verified independently; closed: %s", list(closed))
-	}
-	return "everything was verified independently"
-}
-
-// text is the finding for people, in the order in which they need it.
-func (f Finding) text() string {
-	var b strings.Builder
-	for _, part := range []struct{ head, text string }{
-		{"Claimed", f.Claimed}, {"What really happens", f.Does}, {"What is missing", f.Missing}, {"Fix required", f.Fix},
-	} {
-		if part.text != "" {
-			fmt.Fprintf(&b, "%s: %s.\n\n", part.head, strings.TrimSuffix(oneLine(part.text), "."))
-		}
-	}
-	if f.Command != "" {
-		fmt.Fprintf(&b, "Shown by: `%s`\n", strings.ReplaceAll(oneLine(f.Command), "`", "'"))
-	}
-	return strings.TrimSpace(b.String())
-}
-
-func oneLine(s string) string { return strings.Join(strings.Fields(runner.Printable(s)), " ") }
-
-// Count sums up the mutants for the ledger. Those that were only loud count
-// with the killed: somebody would have noticed.
-func (s *Saboteur) Count() *ledger.Mutants {
-	m := &ledger.Mutants{}
-	for _, one := range s.Mutants {
-		if one.Op == Placebo {
-			continue
-		}
-		switch one.Outcome {
-		case Killed, Detected:
-			m.Killed++
-		case Survived:
-			m.Survived++
-		case Equivalent:
-			m.Equivalent++
+		l := ledger.Check{Status: string(c.Status), Text: line(c.Name + ": " + c.Text)}
+		switch c.Status {
+		case runner.Pass, runner.Fail, runner.Unver:
+		case runner.Skip:
+			l.Status, l.Text = string(runner.Pass), line(c.Name+": does not apply: "+c.Text)
 		default:
-			m.Inconclusive++
+			l.Status, l.Text = string(runner.Unver), line(fmt.Sprintf("%s: status %q: %s", c.Name, c.Status, c.Text))
+		}
+		for _, e := range listed(c.Evidence) {
+			if text := line(e); text != "" {
+				l.Detail = append(l.Detail, text)
+			}
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// prose tells a finding in the manner of ADV-mailu-01: what is claimed, what the
+// test does, what is missing, what would mend it.
+func (f Finding) prose() string {
+	var paragraphs []string
+	for _, p := range []struct{ head, text string }{
+		{"Claimed", f.Claimed}, {"What it does", f.Does}, {"What is missing", f.Missing}, {"Fix required", f.Fix},
+	} {
+		if text := line(p.text); text != "" {
+			paragraphs = append(paragraphs, "**"+p.head+":** "+text)
 		}
 	}
-	return m
+	if c := line(f.Command); c != "" {
+		paragraphs = append(paragraphs, "To see it: "+code(runner.Printable(f.Command)))
+	}
+	if f.Check != "" {
+		paragraphs = append(paragraphs, "Found by: "+code(f.Check))
+	}
+	return ledger.Neutral(strings.Join(paragraphs, "\n\n"))
+}
+
+// maxLine bounds one line of others' words in a ledger, in runes.
+const maxLine = 2000
+
+// line is others' text as one line that can be nothing else: no control
+// characters, no markup, no mention and no end of its quote.
+func line(s string) string {
+	s = runner.Printable(strings.TrimSpace(s))
+	if r := []rune(s); len(r) > maxLine {
+		s = string(r[:maxLine]) + "…"
+	}
+	return strings.TrimSpace(ledger.NeutralLine(literal(s)))
+}
+
+// literal takes emphasis, code and strike-through from others' words, which a
+// ledger leaves to the author of an entry. A _ inside a word is none.
+func literal(s string) string {
+	runes := []rune(s)
+	word := func(i int) bool {
+		return i >= 0 && i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]))
+	}
+	var b strings.Builder
+	for i, r := range runes {
+		if strings.ContainsRune("\\`*~", r) || r == '_' && !(word(i-1) && word(i+1)) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// code writes a text as Markdown code, which nothing in it ends.
+func code(s string) string {
+	return "`" + strings.ReplaceAll(s, "`", "'") + "`"
 }

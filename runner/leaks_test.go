@@ -204,7 +204,7 @@ func TestReasonsHoldNoHalfSecret(t *testing.T) {
 // Everything that others wrote is redacted in a record, and nothing else is:
 // a secret that is like one of the tool's own words leaves a record that reads.
 func TestForeignTexts(t *testing.T) {
-	own := []string{"RunID", "Fault.Stage", "Head", "Deployer", "BackupEngine", "LevelReason", "Tool.Version", "Tool.Commit", "Stages.Name", "Stages.Tests.Name", "Stages.Tests.Log",
+	own := []string{"RunID", "Fault.Stage", "Head", "Deployer", "BackupEngine", "LevelReason", "Tool.Version", "Tool.Commit", "Suite.Digest", "Stages.Name", "Stages.Tests.Name", "Stages.Tests.Log",
 		"Rungs", "Skips.Intentional", "Skips.Unintentional", "Notices.ID", "Notices.Advice", "Snapshots.ID", "Lint.Tool", "Lint.Rules.ID", "Lint.Rules.Rule", "Lint.Rules.Fix"}
 	r := fullResults(t)
 	all := stringsOf(t, r)
@@ -266,4 +266,17 @@ func stringsOf(t *testing.T, r *Results) map[string][]string {
 	}
 	walk("", reflect.ValueOf(r).Elem())
 	return out
+}
+
+// A record names the suite that it was made with.
+func TestRecordNamesItsSuite(t *testing.T) {
+	c := runWith(t, "compose.yml", "version: \"3.8\"\nservices: {app: {image: notes:1}}\n").Config
+	c.Suite.Digest, c.Now = strings.Repeat("e", 64), time.Now
+	r, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.results.Suite.Digest != c.Suite.Digest {
+		t.Errorf("digest %q", r.results.Suite.Digest)
+	}
 }

@@ -43,6 +43,7 @@ type Results struct {
 	Deployer     string            `json:"deployer"`
 	BackupEngine string            `json:"backup_engine"`
 	Engine       EngineInfo        `json:"engine"`
+	Suite        SuiteRecord       `json:"suite"`
 	Images       map[string]string `json:"images"` // service -> digest, or id of a local-only image
 	Stages       []Stage           `json:"stages"`
 	Rungs        map[string]Status `json:"rungs"`
@@ -68,6 +69,11 @@ type Tool struct {
 // EngineInfo says which Docker engine the run used.
 type EngineInfo struct {
 	Version string `json:"version"`
+}
+
+// SuiteRecord says which suite the run had.
+type SuiteRecord struct {
+	Digest string `json:"digest"` // sha256 of suite.toml in hex; empty for a recipe without one
 }
 
 // Stage is a timed part of a run that holds tests.

@@ -110,7 +110,7 @@ func New(c Config) (*Run, error) {
 	r := &Run{Config: c, observer: &locked{o: c.Observer}, stack: recipe.StackName(c.Domain), secrets: map[string]Secret{}}
 	r.results = Results{
 		Schema: Schema, Tool: c.Tool, RunID: c.RunID, Recipe: c.Head.Recipe, Version: c.Head.Commit.Version, Head: c.Head.Commit.SHA,
-		PR: c.PR, Started: c.Now().UTC(), Deployer: "swarm", BackupEngine: "restic", Engine: c.Engine, Images: map[string]string{},
+		PR: c.PR, Started: c.Now().UTC(), Deployer: "swarm", BackupEngine: "restic", Engine: c.Engine, Suite: SuiteRecord{c.Suite.Digest}, Images: map[string]string{},
 		Stages: []Stage{}, Coverage: []Coverage{}, Notices: []labels.Notice{}, Snapshots: []Snapshot{}, Deviations: []string{},
 		Flags: Flags{CleanTeardown: Unver, NoSecretLeak: Unver}, Lint: LintRecord{Tool: "abra-ccci", Rules: []lint.Result{}},
 	}

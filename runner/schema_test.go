@@ -113,6 +113,7 @@ func TestSchemaRejects(t *testing.T) {
 		{"no time", set("started", "yesterday")},
 		{"null list", set("deviations", nil)},
 		{"image by tag", set("admin", "debian:bookworm", "images")},
+		{"suite by name", set("digest", "suite.toml", "suite")},
 		{"unknown rung", set("backup", "pass", "rungs")},
 		{"rung without status", without("lint", "rungs")},
 		{"unknown status", set("lint", "green", "rungs")},
@@ -165,7 +166,7 @@ func TestSchemaNamesEveryKey(t *testing.T) {
 		schema any
 		value  any
 	}{
-		{"results", doc, runner.Results{}}, {"tool", top("tool"), runner.Tool{}}, {"engine", top("engine"), runner.EngineInfo{}},
+		{"results", doc, runner.Results{}}, {"tool", top("tool"), runner.Tool{}}, {"engine", top("engine"), runner.EngineInfo{}}, {"suite", top("suite"), runner.SuiteRecord{}},
 		{"fault", top("fault"), runner.Fault{}},
 		{"stage", def("stage"), runner.Stage{}}, {"test", def("test"), runner.Test{}}, {"skips", top("skips"), runner.Skips{}},
 		{"coverage", def("coverage"), runner.Coverage{}}, {"notice", def("notice"), labels.Notice{}}, {"snapshot", def("snapshot"), runner.Snapshot{}},

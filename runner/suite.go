@@ -98,7 +98,8 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// A SuiteError says what is wrong with a suite, and where.
+// A SuiteError says what is wrong with a suite, or another file that people
+// write for this tool, and where.
 type SuiteError struct {
 	File string
 	Line int    // 0 where it is not known
@@ -133,9 +134,8 @@ func ReadSuite(fsys fs.FS, source string) (*Suite, error) {
 // ParseSuite reads a suite strictly. Errors are *SuiteError.
 func ParseSuite(source string, data []byte) (*Suite, error) {
 	s := Suite{Source: source}
-	dec := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
-	if err := dec.Decode(&s); err != nil {
-		return nil, decodeError(source, err)
+	if err := DecodeTOML(source, data, &s, suiteKeys); err != nil {
+		return nil, err
 	}
 	sum := sha256.Sum256(data)
 	s.Digest = hex.EncodeToString(sum[:])
@@ -150,7 +150,16 @@ var suiteKeys = []string{"recipe", "deploy", "probe", "functional", "exclude", "
 	"check", "wipe", "steps", "volume", "path", "reason", "service", "run", "sh", "http", "stdin", "exit", "contains", "lacks",
 	"equals", "matches", "status", "gone_exit", "gone_status", "within"}
 
-func decodeError(source string, err error) error {
+// DecodeTOML reads a file of a format of ours strictly: an unknown key is an
+// error with its line and the nearest of keys. Errors are *SuiteError.
+func DecodeTOML(source string, data []byte, into any, keys []string) error {
+	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(into); err != nil {
+		return decodeError(source, err, keys)
+	}
+	return nil
+}
+
+func decodeError(source string, err error, keys []string) error {
 	var strict *toml.StrictMissingError
 	if errors.As(err, &strict) && len(strict.Errors) > 0 {
 		first := strict.Errors[0]
@@ -158,7 +167,7 @@ func decodeError(source string, err error) error {
 		key := first.Key()
 		last := key[len(key)-1]
 		return &SuiteError{File: source, Line: line, Msg: fmt.Sprintf("unknown key %q", last),
-			Tip: fmt.Sprintf("the nearest known key is %q", nearest(last, suiteKeys))}
+			Tip: fmt.Sprintf("the nearest known key is %q", nearest(last, keys))}
 	}
 	var decode *toml.DecodeError
 	if errors.As(err, &decode) {

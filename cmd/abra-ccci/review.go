@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -103,11 +102,16 @@ type reviewing struct {
 	token string
 	pull  review.Pull
 
+	claimed review.PhaseClaim
 	fetched *recipe.Fetched
 	suite   *runner.Suite
-	cold    *runner.Results
+	known   reading
 	sab     *review.Saboteur
 	checks  []review.Check
+
+	cold    *runner.Results // the run that is sabotaged at its end
+	again   *runner.Results // a second one, if the claim needs it
+	baseRun *runner.Results // the base's own, likewise
 }
 
 func runReview(ctx context.Context, e *env, o reviewOptions) (err error) {
@@ -128,6 +132,9 @@ func runReview(ctx context.Context, e *env, o reviewOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(r.dir)) }()
+	if r.claimed, err = r.readPhase(); err != nil {
+		return err
+	}
 	if err := r.pin(ctx); err != nil {
 		return err
 	}
@@ -147,10 +154,68 @@ func (r *reviewing) look(ctx context.Context) error {
 	if err := r.fetch(ctx); err != nil {
 		return err
 	}
-	if err := r.read(); err != nil {
+	if err := r.read(ctx); err != nil {
 		return err
 	}
-	return r.coldRun(ctx)
+	if r.known.danger.Status != runner.Pass {
+		return nil // nothing of it runs
+	}
+	if err := r.coldRun(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	return r.moreRuns(ctx)
+}
+
+// moreRuns climbs once more where the claim asks for that: with the head, to see
+// whether it comes to the same, and with the base.
+func (r *reviewing) moreRuns(ctx context.Context) (err error) {
+	if r.needs(review.CheckSecondRun) {
+		if r.again, err = r.plainRun(ctx, "second run of the head", r.pull.Head); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	if r.needs(review.CheckLevelsReconciled) {
+		r.baseRun, err = r.plainRun(ctx, "run of the base", r.pull.Base)
+	}
+	return err
+}
+
+func (r *reviewing) plainRun(ctx context.Context, what, sha string) (*runner.Results, error) {
+	c, err := r.climbOf(ctx, sha)
+	if err != nil {
+		return nil, err
+	}
+	r.say("%s: %s", what, c.o.runID)
+	return c.run(ctx)
+}
+
+// readPhase is what the claim needs: of --phase-file, else of phase.toml beside
+// the reviewer's suite, else what every review checks.
+func (r *reviewing) readPhase() (review.PhaseClaim, error) {
+	phase := review.DefaultPhase(r.o.phase)
+	dir, name := filepath.Split(r.o.phaseFile)
+	if r.o.phaseFile == "" && r.o.suite != "" {
+		dir, name = r.o.suite, review.PhaseFile
+	}
+	if name != "" {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		switch {
+		case err == nil:
+			if phase, err = review.ParsePhase(filepath.Join(dir, name), text); err != nil {
+				return review.PhaseClaim{}, err
+			}
+		case r.o.phaseFile != "" || !errors.Is(err, os.ErrNotExist):
+			return review.PhaseClaim{}, err
+		}
+	}
+	if r.o.phase == "" {
+		r.o.phase = phase.Name
+	}
+	claim, err := phase.Claim(r.o.claim)
+	if err != nil {
+		return claim, &usageError{&hintError{err, "abra-ccci review --pr N --claim CLAIM"}}
+	}
+	return claim, nil
 }
 
 // fetch clones the pull request, and nothing of the builder's.
@@ -186,17 +251,7 @@ func (r *reviewing) coldRun(ctx context.Context) error {
 
 // conclude comes to the verdict, appends it, and tells.
 func (r *reviewing) conclude(ctx context.Context, interrupted bool, broken error) error {
-	if broken != nil && r.cold == nil {
-		r.checks = append(r.checks, review.Check{Name: "cold_run", Status: runner.Unver, Text: "the review did not come to its end: " + broken.Error()})
-	} else if interrupted || broken != nil {
-		why := "it was interrupted"
-		if broken != nil {
-			why = broken.Error()
-		}
-		r.checks = []review.Check{{Name: "cold_run", Status: runner.Unver, Text: "the review did not come to its end: " + why}}
-	} else {
-		r.judge()
-	}
+	r.weigh(interrupted, broken)
 	content, receipt, err := r.append(ctx)
 	if err != nil {
 		return err
@@ -223,6 +278,24 @@ func (r *reviewing) conclude(ctx context.Context, interrupted bool, broken error
 	return codeError(exitUnknown)
 }
 
+// weigh makes the checks. Of a review that did not come to its end nothing is
+// told but why: half of it could look like more than it is.
+func (r *reviewing) weigh(interrupted bool, broken error) {
+	why := "it was interrupted"
+	if broken != nil {
+		why = broken.Error()
+	}
+	switch {
+	case interrupted || broken != nil:
+		r.cold = nil
+		r.checks = []review.Check{{Name: review.CheckColdRun, Status: runner.Unver, Text: "the review did not come to its end: " + why}}
+	case r.cold == nil:
+		r.checks = []review.Check{review.PullOpen(r.pull), r.known.secret, r.known.danger}
+	default:
+		r.judge()
+	}
+}
+
 // append signs the verdict and appends it. The key is read here: by now every
 // container of the pull request is gone.
 func (r *reviewing) append(ctx context.Context) (ledger.Content, ledger.Receipt, error) {
@@ -238,9 +311,9 @@ func (r *reviewing) append(ctx context.Context) (ledger.Content, ledger.Receipt,
 	}
 	c := review.Content(r.pull.Subject, r.checks, open)
 	c.Phase, c.Claim = phase, r.o.claim
+	c.Results = r.known.digest
 	if r.cold != nil {
-		c.Run = r.cold.RunID
-		c.Mutants = r.sab.Count()
+		c.Run, c.Mutants = r.cold.RunID, r.sab.Count()
 	} else {
 		c.Scope = ledger.Partial
 	}
@@ -314,6 +387,3 @@ func (r *reviewing) print(c ledger.Content, receipt ledger.Receipt) error {
 func subjectLine(s review.Subject) string {
 	return runner.Printable(fmt.Sprintf("%s #%d at %.12s", s.Repo, s.PR, s.Head))
 }
-
-// sortedKeys is for what is told in an order.
-func accepted(list []string) []string { return slices.Sorted(slices.Values(list)) }

@@ -133,4 +133,3 @@ func (r *reviewing) publish(ctx context.Context, c ledger.Content, receipt ledge
 	}
 	return r.forge.SetStatus(ctx, r.pull.Head, review.StatusOf(c, url))
 }
-

@@ -112,6 +112,7 @@ func (r *reviewing) readEvidence(ctx context.Context, name string) error {
 func (r *reviewing) judge() {
 	k := r.known
 	k.sides.Measured = r.sab.Measured
+	ladders := review.Ladders{Cold: ladderOf(r.cold), Base: ladderOf(r.baseRun), Level: r.claimed.Level, BaseLevel: r.claimed.ClaimedBaseLevel()}
 	cold := ladderOf(r.cold)
 	name, head := r.cold.Recipe, r.pull.Head
 	r.checks = []review.Check{
@@ -124,14 +125,14 @@ func (r *reviewing) judge() {
 	r.checks = append(r.checks, r.evidenceChecks(cold)...)
 	r.checks = append(r.checks,
 		review.SuiteNotWeakened(k.sides.BaseSuite, r.suite),
-		review.ColdRun(cold), review.Levels(review.Ladders{Cold: cold, Base: ladderOf(r.baseRun), Level: r.claimed.Level, BaseLevel: r.claimed.BaseLevel}),
+		review.ColdRun(cold), review.Levels(ladders),
 		review.PathsProven(cold, r.suite), r.sab.MutantsKilled(name, head), r.sab.CoversTrue(name, head),
 		review.TeardownClean(r.cold), review.NoSecretLeak(r.cold))
 	if r.needs(review.CheckSecondRun) {
 		r.checks = append(r.checks, review.SecondRun(cold, ladderOf(r.again)))
 	}
 	if r.needs(review.CheckLevelsReconciled) {
-		r.checks = append(r.checks, review.LevelsReconciled(review.Ladders{Cold: cold, Base: ladderOf(r.baseRun), Level: r.claimed.Level, BaseLevel: r.claimed.BaseLevel}))
+		r.checks = append(r.checks, review.LevelsReconciled(ladders))
 	}
 }
 
@@ -148,7 +149,7 @@ func (r *reviewing) evidenceChecks(cold *runner.Results) []review.Check {
 }
 
 // needs tells whether the claim asks for a check that not every review makes.
-func (r *reviewing) needs(check string) bool { return slices.Contains(r.claimed.Checks, check) }
+func (r *reviewing) needs(check string) bool { return slices.Contains(r.claimed.Needs(), check) }
 
 // ladderOf is a record without the stage that sabotaged it: mutants are judged
 // by themselves.

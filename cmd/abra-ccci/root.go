@@ -52,7 +52,7 @@ Exit status, same for every command:
 	root.SetErr(e.stderr)
 	root.SetIn(e.stdin)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(testCommand(e), labelsCommand(e), ledgerCommand(e), initCommand(e), doctorCommand(e), reapCommand(e), selftestCommand(e), engineCommand(e), shellinitCommand(e))
+	root.AddCommand(testCommand(e), labelsCommand(e), ledgerCommand(e), initCommand(e), doctorCommand(e), reapCommand(e), reviewCommand(e), selftestCommand(e), engineCommand(e), shellinitCommand(e))
 	return root
 }
 
