@@ -51,6 +51,7 @@ var tool = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	closeForge()
 	if path, err := tool(); err == nil {
 		os.RemoveAll(filepath.Dir(path))
 	}
