@@ -11,6 +11,7 @@ import (
 // The checks that can be made without mutants. Which of them a claim needs is
 // said by its Phase.
 const (
+	CheckClaimOfHead      = "claim_of_head"
 	CheckPullOpen         = "pull_open"
 	CheckLabelsNoError    = "labels_no_error"
 	CheckVolumesDecided   = "volumes_decided"

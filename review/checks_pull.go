@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"coopcloud.tech/abra-ccci/recipe"
+	"coopcloud.tech/abra-ccci/runner"
 )
 
 // PullOpen checks that there is still something to decide.
@@ -22,6 +23,26 @@ func PullOpen(p Pull) Check {
 		})
 		return c.done("%s", does)
 	}
+	return c.done("")
+}
+
+// ClaimOfHead checks that what the builder claimed last is about the head that
+// is reviewed. claimed is the commit of that claim, "" if there is none: a
+// review may come first.
+func ClaimOfHead(s Subject, claimed string) Check {
+	c := newCheck(CheckClaimOfHead, "the claim is about this head")
+	switch {
+	case claimed == "":
+		c.Status = runner.Skip
+		return c.done("nothing was claimed in the ledger")
+	case claimed != s.Head:
+		c.fail(Finding{
+			Title: "the head is not the one that was claimed", Claimed: "the claim is about " + claimed,
+			Does: "the pull request is at " + s.Head, Missing: "a claim about what would be merged",
+			Fix: "claim again, for the head as it is now", Command: "abra-ccci ledger claim CLAIM --head " + s.Head,
+		})
+	}
+	c.say("claimed: %s", claimed)
 	return c.done("")
 }
 

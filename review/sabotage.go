@@ -17,6 +17,9 @@ type Saboteur struct {
 	Mutants []Mutant
 	// Measured is what each volume held when everything had been seeded.
 	Measured map[string]Amount
+	// Estimate is told, once the first placebo is over, how many mutants are left
+	// and how long they may take; nil: nobody asks.
+	Estimate func(mutants int, takes time.Duration)
 
 	rig       *runner.Rig
 	plan      *labels.Plan
@@ -56,7 +59,9 @@ func (s *Saboteur) Sabotage(ctx context.Context, rig *runner.Rig) error {
 		return runner.Undecided(runner.Unver, "blocked by mutants_reference")
 	}
 	s.placebo(ctx, "first")
-	for _, m := range s.ofPaths() {
+	paths := s.ofPaths()
+	s.estimate(len(paths) + len(hooked) + 1)
+	for _, m := range paths {
 		if lost := s.unwatched(m); lost != nil {
 			s.like(*lost, m.op, m.on)
 			continue
@@ -69,6 +74,14 @@ func (s *Saboteur) Sabotage(ctx context.Context, rig *runner.Rig) error {
 	s.labels(ctx)
 	s.placebo(ctx, "last")
 	return nil
+}
+
+// estimate says how long the rest takes: a mutant takes a placebo and a cure.
+func (s *Saboteur) estimate(n int) {
+	if s.Estimate != nil && s.unsound == "" {
+		one := time.Duration(s.Mutants[0].Seconds * float64(time.Second))
+		s.Estimate(n, (time.Duration(n) * one * 5 / 4).Round(10*time.Second))
+	}
 }
 
 // unwatched finds the mutant that says already that nobody looks at a path: then

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +28,7 @@ type reviewOptions struct {
 	suite, baseSuite, results, key string
 	engine, runsDir                string
 	accept, allow                  []string
-	post                           bool
+	post, quick                    bool
 	ledgerOptions
 }
 
@@ -72,6 +73,7 @@ Exit status: 0 PASS, 1 INCONCLUSIVE or could not tell, 2 usage, 3 FAIL, 130 inte
 	f.StringSliceVar(&o.accept, "accept-exclude", nil, "take the suite's reason for not saving `VOLUME`")
 	f.StringSliceVar(&o.allow, "allow", nil, "allow `WHAT` would be refused; the refusal names it")
 	f.BoolVar(&o.post, "post", false, "comment on the pull request, and set its head's commit status")
+	f.BoolVar(&o.quick, "quick", false, "only what can be read: nothing runs, and nothing can pass")
 	f.StringVar(&o.dir, "ledger", "", "the ledger's `DIR` (default $ABRA_DIR/ccci/ledger)")
 	f.StringVar(&o.seen, "seen", "", "`FILE` with the last checkpoint seen of the ledger")
 	f.StringVar(&o.trust, "trust", "", "`FILE` with the ledger's origin and the digest of its entry 0")
@@ -157,7 +159,7 @@ func (r *reviewing) look(ctx context.Context) error {
 	if err := r.read(ctx); err != nil {
 		return err
 	}
-	if r.known.danger.Status != runner.Pass {
+	if r.o.quick || r.known.danger.Status != runner.Pass {
 		return nil // nothing of it runs
 	}
 	if err := r.coldRun(ctx); err != nil || ctx.Err() != nil {
@@ -244,6 +246,7 @@ func (r *reviewing) coldRun(ctx context.Context) error {
 		kept := c.folder.Write("mutants.json", func(w io.Writer) error { return runner.EncodeJSON(w, r.sab.Mutants) })
 		return errors.Join(err, kept)
 	}
+	r.sab.Estimate = func(mutants int, takes time.Duration) { r.say("%d mutants to try, about %v", mutants, takes) }
 	r.say("cold run %s, mutants included", c.o.runID)
 	r.cold, err = c.run(ctx)
 	return err
@@ -290,7 +293,7 @@ func (r *reviewing) weigh(interrupted bool, broken error) {
 		r.cold = nil
 		r.checks = []review.Check{{Name: review.CheckColdRun, Status: runner.Unver, Text: "the review did not come to its end: " + why}}
 	case r.cold == nil:
-		r.checks = []review.Check{review.PullOpen(r.pull), r.known.secret, r.known.danger}
+		r.checks = append(r.readable(), review.ColdRun(nil))
 	default:
 		r.judge()
 	}
@@ -305,18 +308,23 @@ func (r *reviewing) append(ctx context.Context) (ledger.Content, ledger.Receipt,
 	}
 	defer l.close()
 	phase := r.phase()
-	open, err := openFindings(l, phase, r.o.claim)
+	open, claimed, err := r.standing(l, phase)
 	if err != nil {
 		return ledger.Content{}, ledger.Receipt{}, err
 	}
-	c := review.Content(r.pull.Subject, r.checks, open)
+	checks := append([]review.Check{review.ClaimOfHead(r.pull.Subject, claimed)}, r.checks...)
+	c := review.Content(r.pull.Subject, checks, open)
 	c.Phase, c.Claim = phase, r.o.claim
 	c.Results = r.known.digest
 	if r.cold != nil {
 		c.Run, c.Mutants = r.cold.RunID, r.sab.Count()
 	} else {
 		c.Scope = ledger.Partial
+		if r.o.quick {
+			c.Scope = ledger.Quick
+		}
 	}
+	c.Prose = ledger.Neutral(r.timing())
 	if r.suite != nil && r.suite.Digest != "" {
 		c.Suite = "sha256:" + r.suite.Digest
 	}
@@ -334,29 +342,32 @@ func (r *reviewing) phase() string {
 	return name
 }
 
-// openFindings lists what is open on a claim, with titles.
-func openFindings(l *openLedger, phase, claim string) ([]review.Open, error) {
+// standing lists what is open on the claim, and the commit that it was last
+// made for.
+func (r *reviewing) standing(l *openLedger, phase string) (open []review.Open, claimed string, err error) {
 	titles := map[string]string{}
 	status := ledger.NewStatus()
 	collect := func(e *ledger.Entry, _ []byte, _ *ledger.Policy) error {
 		for _, f := range e.Opened {
-			titles[f.ID] = f.Title
+			titles[f.ID] = strings.Clone(f.Title)
+		}
+		if e.Kind == ledger.Claim && e.Phase == phase && e.Claim == r.o.claim && e.Repo == r.pull.Repo && e.PR == r.pull.PR {
+			claimed = strings.Clone(e.Head)
 		}
 		return nil
 	}
 	if _, err := ledger.Open(l.dir, status.Visit, collect); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	var open []review.Open
 	for _, row := range status.Rows(l.Ledger) {
-		if row.Phase != phase || row.Claim != claim {
+		if row.Phase != phase || row.Claim != r.o.claim {
 			continue
 		}
 		for _, id := range row.Open {
 			open = append(open, review.Open{ID: id, Title: titles[id]})
 		}
 	}
-	return open, nil
+	return open, claimed, nil
 }
 
 // print tells the verdict.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"coopcloud.tech/abra-ccci/recipe"
 	"coopcloud.tech/abra-ccci/review"
@@ -108,23 +109,24 @@ func (r *reviewing) readEvidence(ctx context.Context, name string) error {
 	return nil
 }
 
-// judge makes the checks in the order in which people read them.
-func (r *reviewing) judge() {
+// readable are the checks for which nothing has run.
+func (r *reviewing) readable() []review.Check {
 	k := r.known
 	k.sides.Measured = r.sab.Measured
+	checks := []review.Check{review.PullOpen(r.pull), review.LabelsNoError(k.sides), review.VolumesDecided(k.sides)}
+	if r.needs(review.CheckVersionBumped) && k.base != nil {
+		checks = append(checks, review.VersionBumped(k.base.subject.Stack, k.head.subject.Stack, k.tags))
+	}
+	return append(checks, k.secret, k.danger, review.SuiteNotWeakened(k.sides.BaseSuite, r.suite))
+}
+
+// judge makes the checks in the order in which people read them.
+func (r *reviewing) judge() {
 	ladders := review.Ladders{Cold: ladderOf(r.cold), Base: ladderOf(r.baseRun), Level: r.claimed.Level, BaseLevel: r.claimed.ClaimedBaseLevel()}
 	cold := ladderOf(r.cold)
 	name, head := r.cold.Recipe, r.pull.Head
-	r.checks = []review.Check{
-		review.PullOpen(r.pull), review.LabelsNoError(k.sides), review.VolumesDecided(k.sides),
-	}
-	if r.needs(review.CheckVersionBumped) && k.base != nil {
-		r.checks = append(r.checks, review.VersionBumped(k.base.subject.Stack, k.head.subject.Stack, k.tags))
-	}
-	r.checks = append(r.checks, k.secret, k.danger)
-	r.checks = append(r.checks, r.evidenceChecks(cold)...)
+	r.checks = append(r.readable(), r.evidenceChecks(cold)...)
 	r.checks = append(r.checks,
-		review.SuiteNotWeakened(k.sides.BaseSuite, r.suite),
 		review.ColdRun(cold), review.Levels(ladders),
 		review.PathsProven(cold, r.suite), r.sab.MutantsKilled(name, head), r.sab.CoversTrue(name, head),
 		review.TeardownClean(r.cold), review.NoSecretLeak(r.cold))
@@ -160,4 +162,32 @@ func ladderOf(results *runner.Results) *runner.Results {
 	ladder := *results
 	ladder.Stages = slices.DeleteFunc(slices.Clone(results.Stages), func(s runner.Stage) bool { return s.Name == runner.StageMutants })
 	return &ladder
+}
+
+// timing says where the time of a review went.
+func (r *reviewing) timing() string {
+	var parts []string
+	for _, run := range []struct {
+		what    string
+		results *runner.Results
+	}{{"cold run", r.cold}, {"second run", r.again}, {"run of the base", r.baseRun}} {
+		if run.results == nil {
+			continue
+		}
+		mutants := 0.0
+		for _, s := range run.results.Stages {
+			if s.Name == runner.StageMutants {
+				mutants = s.Seconds
+			}
+		}
+		total := run.results.Finished.Sub(run.results.Started).Seconds()
+		parts = append(parts, fmt.Sprintf("%s %.0f s", run.what, total-mutants))
+		if mutants > 0 {
+			parts = append(parts, fmt.Sprintf("mutants %.0f s", mutants))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "Where the time went: " + strings.Join(parts, ", ") + "."
 }
