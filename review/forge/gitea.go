@@ -53,7 +53,7 @@ func New(o Options) (*Gitea, error) {
 		return nil, &Error{What: fmt.Sprintf("%q is not a repository on a forge", clip(o.Repo)), Tip: "name it as owner/name"}
 	}
 	if strings.ContainsFunc(o.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, &Error{What: "the token holds what no token holds, such as a space or a line's end", Tip: "let the token's file hold the token alone"}
+		return nil, &Error{What: "the token holds what no token holds, such as a space or a line's end", Tip: "let GITEA_TOKEN or its file hold the token alone"}
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout

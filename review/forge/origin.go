@@ -66,5 +66,5 @@ func splitSCP(origin string) (scheme, host, path string, ok bool) {
 	if i := strings.LastIndex(host, "@"); i >= 0 {
 		host = host[i+1:]
 	}
-	return "https", host, path, ok && !strings.HasPrefix(origin, "-") && !strings.Contains(host, "/")
+	return "https", host, path, ok
 }
