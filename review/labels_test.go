@@ -177,7 +177,9 @@ func TestVolumesDecided(t *testing.T) {
 		{"no base's suite", func(s *Sides) { s.BaseSuite = nil }, runner.Unver, []string{"could not tell: cache is excluded", "--accept-exclude cache"}},
 		{"accepted", func(s *Sides) { s.BaseSuite, s.Accepted = nil, []string{"cache"} }, runner.Pass, []string{"the reviewer accepts it"}},
 		{"another one accepted", func(s *Sides) { s.BaseSuite, s.Accepted = nil, []string{"mail"} }, runner.Unver, nil},
-		{"a new one", func(s *Sides) { s.HeadSuite = exclude(cache, runner.Exclude{Volume: "mail", Reason: "\x1b[2J| nobody |"}) }, runner.Unver, []string{`"\x1b[2J| nobody |"`, "mail is excluded"}},
+		{"a new one", func(s *Sides) {
+			s.HeadSuite = exclude(cache, runner.Exclude{Volume: "mail", Reason: "\x1b[2J| nobody |"})
+		}, runner.Unver, []string{`"\x1b[2J| nobody |"`, "mail is excluded"}},
 		{"a path in one", func(s *Sides) { s.HeadSuite = exclude(runner.Exclude{Volume: "db", Path: "wal", Reason: "x"}) }, runner.Unver, []string{"--accept-exclude db:wal"}},
 		{"a path in one, accepted", func(s *Sides) {
 			s.HeadSuite, s.Accepted = exclude(runner.Exclude{Volume: "db", Path: "wal/", Reason: "x"}), []string{"db:wal"}

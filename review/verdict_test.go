@@ -2,6 +2,7 @@ package review
 
 import (
 	"crypto/rand"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -65,8 +66,9 @@ func TestHostileTextInLedger(t *testing.T) {
 			if ledger.Neutral(f.Text) != f.Text || ledger.NeutralLine(f.Title) != f.Title {
 				t.Errorf("%.80q: not neutral: %.200q", text, f.Text)
 			}
+			prose := regexp.MustCompile("`[^`]*`").ReplaceAllString(f.Text, "") // code shows as it is
 			for _, bad := range []string{"<script", "<img", "](javascript", "](http", "\x1b", "\u202e", "\n#", "\n|", "\n---", "\n==="} {
-				if strings.Contains(f.Text, bad) && !strings.Contains(f.Text, `\`+bad) {
+				if strings.Contains(prose, bad) && !strings.Contains(prose, `\`+bad) {
 					t.Errorf("%.80q: %q came through: %.300q", text, bad, f.Text)
 				}
 			}
