@@ -123,6 +123,8 @@ func TestLabelsNoError(t *testing.T) {
 			[]string{"on no volume"}},
 		{"hook that swallows errors", []string{"compose.yml", edited(`"pg_dump -f /var/lib/postgresql/dump.sql app"`, `"pg_dump app | gzip > /var/lib/postgresql/dump.sql"`)}, runner.Fail,
 			[]string{"goes unnoticed"}},
+		{"hook that calls failure success", []string{"compose.yml", edited(`"pg_dump -f /var/lib/postgresql/dump.sql app"`, `"pg_dump -f /var/lib/postgresql/dump.sql app || true"`)}, runner.Fail,
+			[]string{"a failure counts as success", "db backupbot.backup.pre-hook"}},
 		{"labels deleted", []string{"compose.yml", edited("        backupbot.backup: \"${ENABLE_BACKUPS:-true}\"\n        backupbot.backup.volumes.cache: \"false\"\n        backupbot.backup.volumes.db.path: dump.sql\n", "")}, runner.Fail,
 			[]string{"removed: label app backupbot.backup", "volume mail"}},
 		{"labels on containers", []string{"compose.yml", onContainer}, runner.Fail, []string{"labels:"}},
@@ -133,6 +135,15 @@ func TestLabelsNoError(t *testing.T) {
 			checkIs(t, LabelsNoError(sides(t, tt.files...)), tt.status, tt.want...)
 		})
 	}
+}
+
+// A hook of old is not the pull request's doing.
+func TestLabelsOldHook(t *testing.T) {
+	s := sides(t, "compose.yml", edited("dump.sql app\"", "dump.sql app || true\""))
+	s.Base = s.Head
+	checkIs(t, LabelsNoError(s), runner.Pass, "a failure counts as success")
+	s.Base = labels.Subject{}
+	checkIs(t, LabelsNoError(s), runner.Fail)
 }
 
 // A suite of the head can't make the loss of a volume innocent, a reviewer can.
