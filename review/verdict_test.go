@@ -1,11 +1,16 @@
 package review
 
 import (
+	"bytes"
 	"crypto/rand"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
+	"github.com/yuin/goldmark/renderer/html"
 
 	"coopcloud.tech/abra-ccci/ledger"
 	"coopcloud.tech/abra-ccci/runner"
@@ -74,6 +79,26 @@ func TestHostileTextInLedger(t *testing.T) {
 			}
 		}
 		appendTo(t, content, text)
+	}
+}
+
+// Nothing that a pull request says becomes an element of the page.
+func TestHostileTextIsNoMarkup(t *testing.T) {
+	for _, text := range hostileTexts {
+		f := Finding{Title: text, Claimed: text, Does: text, Missing: text, Fix: text, Command: text}
+		l := LedgerFindings([]Check{{Findings: []Finding{f}}})[0]
+		var page bytes.Buffer
+		if err := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(html.WithUnsafe())).Convert([]byte(l.Text+"\n\n"+l.Title), &page); err != nil {
+			t.Fatal(err)
+		}
+		rest := page.String()
+		for _, head := range []string{"Claimed", "What it does", "What is missing", "Fix required"} {
+			rest = strings.Replace(rest, "<strong>"+head+":</strong>", "", 1)
+		}
+		rest = regexp.MustCompile(`<a href="[^"]*">[^<]*</a>`).ReplaceAllString(rest, "") // a bare URL is shown as one
+		if rest = regexp.MustCompile(`</?p>|<code>[^<]*</code>`).ReplaceAllString(rest, ""); strings.ContainsAny(rest, "<>") {
+			t.Errorf("%.80q became %.300q", text, rest)
+		}
 	}
 }
 
