@@ -77,10 +77,34 @@ func (h *hookReader) script(text string, pipefail bool) error {
 				h.add("hook-pipe", "in %q a failure before the last | goes unnoticed", brief(n))
 				told[n.X.Cmd] = true
 			}
+			if n.Op == syntax.OrStmt && succeeds(n.Y, text) && matters(n.X, text) {
+				h.add("hook-swallows", "in %q a failure counts as success", brief(n))
+			}
 		}
 		return true
 	})
 	return nil
+}
+
+// succeeds tells whether a command does nothing but succeed.
+func succeeds(s *syntax.Stmt, text string) bool {
+	call, ok := s.Cmd.(*syntax.CallExpr)
+	if !ok || s.Negated {
+		return false
+	}
+	args := words(call, text)
+	return len(args) > 0 && (slices.Contains([]string{"true", ":", "echo", "printf"}, args[0]) || slices.Equal(args, []string{"exit", "0"}))
+}
+
+// matters is false for commands whose failure loses nothing: what tidies up,
+// makes folders, or asks whether something is there.
+func matters(s *syntax.Stmt, text string) bool {
+	call, ok := s.Cmd.(*syntax.CallExpr)
+	if !ok {
+		return true
+	}
+	args := words(call, text)
+	return len(args) == 0 || !slices.Contains([]string{"rm", "mkdir", "rmdir", "test", "[", "echo", "printf", "true", ":", "kill", "sleep"}, args[0])
 }
 
 func isPipe(b *syntax.BinaryCmd) bool { return b.Op == syntax.Pipe || b.Op == syntax.PipeAll }

@@ -125,10 +125,20 @@ func TestImageVolumes(t *testing.T) {
 }
 
 func TestHookNotices(t *testing.T) {
-	const pipe, file = "hook-pipe", "hook-file"
+	const pipe, file, swallows = "hook-pipe", "hook-file", "hook-swallows"
 	tests := []struct{ name, hook, want string }{
 		{"no pipe", "pg_dump > /data/x", ""},
 		{"pipe", "gunzip -c /data/x | mysql", pipe},
+		{"failure is success", "pg_dump -f /data/x || true", swallows},
+		{"failure is success, shorter", "pg_dump -f /data/x || :", swallows},
+		{"failure is told and forgotten", "pg_dump -f /data/x || echo failed", swallows},
+		{"failure ends well", "pg_dump -f /data/x || exit 0", swallows},
+		{"failure of several", "{ a; b; } || true", swallows},
+		{"failure in a shell", "sh -c 'pg_dump -f /data/x || true'", swallows},
+		{"failure ends badly", "pg_dump -f /data/x || exit 1", ""},
+		{"another way", "pg_dump -f /data/x || pg_dumpall -f /data/x", ""},
+		{"nothing to tidy up", "rm /data/x || true; pg_dump -f /data/x", ""},
+		{"a question", "test -d /data/y || mkdir /data/y", ""},
 		{"two pipes, one notice", "a | b | c", pipe},
 		{"pipe of both outputs", "a |& b", pipe},
 		{"pipefail before", "set -o pipefail; a | b", ""},
@@ -276,7 +286,7 @@ func TestExistingAppsEnv(t *testing.T) {
 
 // Every kind that there is must be earned by some case of the tables above.
 func TestKindsAreCovered(t *testing.T) {
-	text := "variable-misread unset-variable image-volume hook-pipe hook-file saves-less-excluded readings-differ-excluded"
+	text := "variable-misread unset-variable image-volume hook-pipe hook-file hook-swallows saves-less-excluded readings-differ-excluded"
 	for _, tt := range static {
 		text += " " + tt.want
 	}

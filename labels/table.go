@@ -59,6 +59,7 @@ var kinds = []NoticeKind{
 	{"partial-volume", Warning, "only a part of a volume is saved, and no hook makes up for the rest", "save the whole volume, or exclude the rest in the suite with a reason"},
 	{"no-restore-hook", Warning, "a hook makes a dump, and none puts it back", "add backupbot.restore.post-hook, or tell in the README how to load the dump"},
 	{"live-database", Warning, "files of a running database are saved without a hook", "dump the database in backupbot.backup.pre-hook and save the dump"},
+	{"hook-swallows", Warning, "a hook that calls a failure a success", "let the hook fail: half a dump, or none, must not look like one"},
 	{"image-volume", Warning, "a VOLUME of the image on which nothing is mounted", "mount a named volume there: what is in an anonymous one is lost with its task"},
 	{"untested-overlay", Warning, "an overlay that is only named in a comment of .env.sample, so that no run proves it", "run the ladder with the overlay in COMPOSE_FILE, too"},
 	{"version-label", Warning, "no version label of the form <semver>+<app version>", "set coop-cloud.${STACK_NAME}.version on app, as `abra recipe sync` does"},

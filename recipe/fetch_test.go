@@ -440,3 +440,21 @@ func (f *forge) pullTree(entries ...string) string {
 	f.ref("refs/pull/7/head", head)
 	return head
 }
+
+// A compose file is not looked into by a fetch; whoever resolves it is safe.
+func TestFetchedYAMLBomb(t *testing.T) {
+	f := newForge(t)
+	f.write("compose.yml", "version: \"3.8\"\nx-s: &s \""+strings.Repeat("y", 900_000)+"\"\nservices:\n  app: {image: x, environment: ["+strings.Repeat("*s,", 20_000)+"]}\n")
+	head := f.pull("bomb")
+	got, _, err := f.start().fetch(f.source(head))
+	if err != nil {
+		t.Fatal(err)
+	}
+	co, err := got.Recipe.Checkout(got.Head, filepath.Join(t.TempDir(), "co"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := co.Stack(co.AppEnv("notes.example.com", nil)); err == nil || !strings.Contains(err.Error(), "aliases make the file larger") {
+		t.Errorf("error %.200v", err)
+	}
+}

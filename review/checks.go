@@ -3,7 +3,6 @@ package review
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"coopcloud.tech/abra-ccci/runner"
 )
@@ -80,14 +79,6 @@ func listed(lines []string) []string {
 		return lines
 	}
 	return append(slices.Clone(lines[:maxListed]), fmt.Sprintf("and %d more", len(lines)-maxListed))
-}
-
-func quoted(words []string) string {
-	out := make([]string, len(words))
-	for i, w := range words {
-		out[i] = fmt.Sprintf("%q", w)
-	}
-	return strings.Join(out, ", ")
 }
 
 // count writes a number with its noun: "1 path", "3 paths".

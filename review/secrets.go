@@ -50,7 +50,7 @@ var (
 	// placeholder is a value that stands for one.
 	placeholder = regexp.MustCompile(`(?i)^(?:<.*>|\[.*\]|\*+|x{3,}|\.{3,}|.*(?:change[-_ ]?me|replace[-_ ]?me|your[-_ ]|example|placeholder|insert[-_ ]|dummy|redacted|generate|todo|foobar).*|true|false|yes|no|null|none|nil|v?\d+(?:\.\d+)*|file|external)$`)
 	// identifier is what code calls something: words, no noise.
-	identifier = regexp.MustCompile(`^[a-z]+(?:[_.-][a-z]+)*$|^[A-Z]+(?:_[A-Z]+)*$`)
+	identifier = regexp.MustCompile(`^[a-z]+$|^[A-Z]+$|^[A-Za-z]+(?:[_.-][A-Za-z]+)+$`)
 	// A reference is filled in elsewhere.
 	reference = regexp.MustCompile(`\$\{|\$[A-Za-z_(]|\{\{|%\(|^/|^\./|/run/secrets/`)
 )
@@ -82,6 +82,9 @@ func secretIn(line string) (hit secretHit, found bool) {
 	}
 	for _, m := range assignment.FindAllStringSubmatch(line, -1) {
 		name, value := m[1], strings.Trim(m[2], `"'`)
+		if value == m[2] && strings.ContainsAny(value, "([{") {
+			continue // a list, a mapping or a call; a secret would be in quotes there
+		}
 		if secretName.MatchString(name) && noise(value) {
 			return secretHit{fmt.Sprintf("a value for %q", name), value}, true
 		}

@@ -2,6 +2,7 @@ package review
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -84,8 +85,12 @@ func line(s string) string {
 	if r := []rune(s); len(r) > maxLine {
 		s = string(r[:maxLine]) + "…"
 	}
-	return strings.TrimSpace(ledger.NeutralLine(literal(s)))
+	return strings.TrimSpace(ledger.NeutralLine(blockStart.ReplaceAllString(literal(s), `$1\$2`)))
 }
+
+// blockStart is what would make a quote or a list of a line: the last character
+// of it is escaped.
+var blockStart = regexp.MustCompile(`^([0-9]{0,9})([.)+-] |[.)+-]$|>)`)
 
 // literal takes emphasis, code and strike-through from others' words, which a
 // ledger leaves to the author of an entry. A _ inside a word is none.
