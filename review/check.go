@@ -21,6 +21,7 @@ type Check struct {
 // numbered it. It tells enough to be mended without asking.
 type Finding struct {
 	Check   string // name of the check that found it
+	About   string // the saved path or the test that it is about, if there is one
 	Title   string // one line: what is wrong
 	Claimed string // what the pull request or its suite says
 	Does    string // what really happens

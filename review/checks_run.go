@@ -42,6 +42,7 @@ func (c *checking) outcome(cold *runner.Results, name string, status runner.Stat
 		return
 	}
 	c.fail(Finding{
+		About: name,
 		Title: fmt.Sprintf("%s is red", name), Claimed: fmt.Sprintf("level %d of %d can be reached", len(runner.Rungs), len(runner.Rungs)),
 		Does: reason, Missing: "a green " + name, Fix: "mend what its reason says; its log is in the folder of the run",
 		Command: testCommand(cold.Recipe, cold.Head),
@@ -109,6 +110,7 @@ func testNamed(r *runner.Results, name string) (runner.Test, bool) {
 func unproven(cold *runner.Results, suite *runner.Suite, row runner.Coverage) Finding {
 	name := pathName(row)
 	f := Finding{
+		About:   name,
 		Title:   fmt.Sprintf("%s is saved and not proven to come back", name),
 		Claimed: fmt.Sprintf("labels save %s (%s), and the run comes to level %d", name, row.Label, cold.Level),
 		Does:    "no probe of the suite lives anywhere",
@@ -153,6 +155,7 @@ func vacuousWipe(cold *runner.Results, p runner.Probe, reason string) Finding {
 		runs = append(runs, stepLine(st))
 	}
 	return Finding{
+		About:   "wipe_removes_" + runner.Slug(p.Name),
 		Title:   fmt.Sprintf("the wipe of %s removes nothing", p.Name),
 		Claimed: fmt.Sprintf("the data of %s is wiped, and comes back by the restore", p.Name),
 		Does:    fmt.Sprintf("the wipe runs %s; afterwards the check still answers that all is there (%s)", strings.Join(runs, ", then "), reason),

@@ -14,7 +14,16 @@ type Open struct{ ID, Title string }
 
 // heading is a finding's title in the ledger. It names the check first, so that a
 // later review knows whether it has tested it again.
-func (f Finding) heading() string { return line(f.Check + ": " + f.Title) }
+func (f Finding) heading() string { return f.Check + ": " + line(f.Title) }
+
+// Once leaves out of a check what another has found already: of a path whose loss
+// goes unnoticed, that it is not proven to come back says nothing new.
+func Once(c Check, others Check) Check {
+	c.Findings = slices.DeleteFunc(slices.Clone(c.Findings), func(f Finding) bool {
+		return f.About != "" && slices.ContainsFunc(others.Findings, func(o Finding) bool { return o.About == f.About })
+	})
+	return c
+}
 
 // Sort tells which findings are new, and which of those that are open a review
 // has tested again without finding them: it closes them. What it did not test, or
@@ -23,7 +32,7 @@ func Sort(checks []Check, open []Open) (news []Finding, closed []string) {
 	tested := map[string]bool{}
 	var found []string
 	for _, c := range checks {
-		tested[line(c.Name)] = c.Status == runner.Pass || c.Status == runner.Fail
+		tested[c.Name] = c.Status == runner.Pass || c.Status == runner.Fail
 		for _, f := range c.Findings {
 			if slices.Contains(found, f.heading()) {
 				continue

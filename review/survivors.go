@@ -92,6 +92,7 @@ func (s *Saboteur) survivor(m Mutant, recipe, head string) Finding {
 	f.Claimed = fmt.Sprintf("the suite proves that %s comes back", list(s.named(m.paths)))
 	switch m.Op {
 	case DropPath:
+		f.About = what
 		f.Title = fmt.Sprintf("the loss of %s goes unnoticed", what)
 		f.Does = fmt.Sprintf("with everything restored but %s (%s kept away) every check stayed green: %s", what, m.Changed, list(green))
 		f.Missing = fmt.Sprintf("no probe seeds data that lives in %s, removes it there before the restore, and asks for it afterwards; if %s silently did not come back, every test would still pass", what, what)

@@ -140,10 +140,12 @@ func (s sighting) sight() Sight {
 	return SightError
 }
 
-// Seed adds a piece of data for every probe. Where one can't be seeded, nothing
-// can be said of any.
+// Seed adds a piece of data for every probe. From then on it is the only one that
+// is asked for: whether earlier ones come back, too, the ladder has told. Where
+// one can't be seeded, nothing can be said of any.
 func (g *Rig) Seed(ctx context.Context) error {
 	for _, p := range g.r.probes {
+		p.tokens = nil
 		if err := g.r.ex.seed(ctx, p); err != nil {
 			return fmt.Errorf("probe %s: %w", p.Name, err)
 		}

@@ -125,10 +125,12 @@ func (r *reviewing) judge() {
 	ladders := review.Ladders{Cold: ladderOf(r.cold), Base: ladderOf(r.baseRun), Level: r.claimed.Level, BaseLevel: r.claimed.ClaimedBaseLevel()}
 	cold := ladderOf(r.cold)
 	name, head := r.cold.Recipe, r.pull.Head
+	mutants := r.sab.MutantsKilled(name, head)
+	proven := review.Once(review.PathsProven(cold, r.suite), mutants)
 	r.checks = append(r.readable(), r.evidenceChecks(cold)...)
 	r.checks = append(r.checks,
-		review.ColdRun(cold), review.Levels(ladders),
-		review.PathsProven(cold, r.suite), r.sab.MutantsKilled(name, head), r.sab.CoversTrue(name, head),
+		review.Once(review.ColdRun(cold), proven), review.Levels(ladders),
+		proven, mutants, r.sab.CoversTrue(name, head),
 		review.TeardownClean(r.cold), review.NoSecretLeak(r.cold))
 	if r.needs(review.CheckSecondRun) {
 		r.checks = append(r.checks, review.SecondRun(cold, ladderOf(r.again)))
