@@ -103,6 +103,7 @@ func TestHostileFacts(t *testing.T) {
 		{"author in Markdown", func(p, _ object) { within(p, "user")["login"] = "[x](http://y)" }, "author"},
 		{"another number", func(p, _ object) { p["number"] = 4 }, "pull request 4"},
 		{"another repository", func(p, _ object) { within(p, "base")["repo"] = object{"full_name": "a/c"} }, `"a/c"`},
+		{"in capitals", func(p, _ object) { within(p, "base")["repo"] = object{"full_name": "A/b"} }, ""},
 		{"from no repository", func(p, _ object) { within(p, "head")["repo"] = object{"full_name": "../b"} }, `"../b"`},
 		{"from one that is gone", func(p, _ object) { within(p, "head")["repo"] = nil }, ""},
 		{"base is an option", func(p, _ object) { within(p, "base")["ref"] = "-x" }, "no branch"},

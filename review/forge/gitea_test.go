@@ -210,7 +210,7 @@ func testStrangers(t *testing.T, s *giteatest.Server, repo string, number int, h
 	_, err = open(t, s, repo, s.Token("stranger")).Pull(t.Context(), number)
 	wants(t, err, "404", "may read builder/private")
 	_, err = open(t, s, repo, s.CreateToken(t, "adversary", "read:user", "read:issue", "read:repository")).Comment(t.Context(), number, head, "x")
-	wants(t, err, "comment on pull request", "403", "write:issue")
+	wants(t, err, "comment on pull request", "does not allow it (403)", "may write to builder/private")
 	_, err = open(t, s, repo, "").Comment(t.Context(), number, head, "x")
 	wants(t, err, "needs a token", "GITEA_TOKEN")
 	wants(t, open(t, s, repo, "").SetStatus(t.Context(), head, review.CommitStatus{State: review.StateError, Context: "c"}), "needs a token")

@@ -131,3 +131,13 @@ func TestBranchNames(t *testing.T) {
 		}
 	}
 }
+
+func TestSameRepo(t *testing.T) {
+	for told, want := range map[string]bool{
+		"kim/notes": true, "Kim/Notes": true, "kim/note": false, "\u212aim/notes": false, "kim/note\u017f": false, "": false,
+	} {
+		if got := isSameRepo(told, "kim/notes"); got != want {
+			t.Errorf("isSameRepo(%q) = %v", told, got)
+		}
+	}
+}

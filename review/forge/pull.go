@@ -61,7 +61,7 @@ func (c *call) checkPull(pr *gitea.PullRequest, number int) error {
 		return c.bad("a pull request without base, head or author")
 	case pr.Index != int64(number):
 		return c.bad("pull request %d, where %d was asked for", pr.Index, number)
-	case !strings.EqualFold(pr.Base.Repository.FullName, c.repo()):
+	case !isSameRepo(pr.Base.Repository.FullName, c.repo()):
 		return c.bad("a pull request of %q, where %s was asked for", pr.Base.Repository.FullName, c.repo())
 	case !isSHA(pr.Head.Sha):
 		return c.bad("head %q of pull request %d is no SHA-1", pr.Head.Sha, number)
@@ -82,6 +82,13 @@ func (c *call) checkPull(pr *gitea.PullRequest, number int) error {
 		}
 	}
 	return nil
+}
+
+// isSameRepo tells whether two owner/name are one to a forge, which minds no capitals.
+// Others than ASCII's would fold into it, too: the Kelvin sign is a k.
+func isSameRepo(told, asked string) bool {
+	_, _, ok := splitRepo(told)
+	return ok && strings.EqualFold(told, asked)
 }
 
 func headRepo(pr *gitea.PullRequest) string {

@@ -1,39 +1,33 @@
 package giteatest
 
 import (
+	"errors"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// A pull request from nothing, as the tests of others make it, and no process
-// is left once the server is closed.
-func TestServer(t *testing.T) {
+// No process is left once the server is closed, and no file.
+func TestClose(t *testing.T) {
 	s, err := Start()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	s.CreateUser(t, "builder")
-	s.CreateUser(t, "adversary")
-	s.CreateRepo(t, "builder", "notes", false)
-	dir := t.TempDir()
-	git(t, dir, "init", "--quiet", "--initial-branch=main")
-	git(t, dir, "commit", "--quiet", "--allow-empty", "--message=base")
-	git(t, dir, "branch", "labels")
-	s.Push(t, "builder", dir, "builder/notes", "main")
-	s.Fork(t, "adversary", "builder/notes")
-	git(t, dir, "checkout", "--quiet", "labels")
-	git(t, dir, "commit", "--quiet", "--allow-empty", "--message=head")
-	s.Push(t, "adversary", dir, "adversary/notes", "labels")
-	number := s.OpenPull(t, "adversary", "builder/notes", "labels", "adversary:labels", "main")
-	s.MergePull(t, "builder", "builder/notes", number)
-
+	var me struct{ Login string }
+	s.API(t, "builder", "GET", "/user", nil, &me)
+	if me.Login != "builder" || len(processes(t, s.dir)) == 0 {
+		t.Fatalf("%+v, %q", me, processes(t, s.dir))
+	}
 	s.Close()
 	if left := processes(t, s.dir); len(left) > 0 {
 		t.Errorf("still there: %q", left)
+	}
+	if _, err := os.Stat(s.dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("still there: %s (%v)", s.dir, err)
 	}
 }
 
@@ -50,16 +44,6 @@ func processes(t *testing.T, dir string) (found []string) {
 		}
 	}
 	return found
-}
-
-func git(t *testing.T, dir string, args ...string) {
-	t.Helper()
-	cmd := exec.Command("git", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=b", "GIT_AUTHOR_EMAIL=b@example.org", "GIT_COMMITTER_NAME=b", "GIT_COMMITTER_EMAIL=b@example.org")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("git %s: %v: %s", args, err, out)
-	}
 }
 
 // Without the program a test fails, and says what to do.
