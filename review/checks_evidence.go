@@ -86,7 +86,7 @@ func sameRun(name, text string, told, cold *runner.Results) Check {
 		return c.done("")
 	}
 	c.fail(Finding{
-		Title:   differences[0],
+		Title:   differenceTitle(told, cold),
 		Claimed: fmt.Sprintf("run %s: level %d at %s", told.RunID, told.Level, told.Head),
 		Does:    fmt.Sprintf("run %s differs: %s", cold.RunID, strings.Join(listed(differences), "; ")),
 		Missing: "a record that an independent run comes to, too",
@@ -94,6 +94,20 @@ func sameRun(name, text string, told, cold *runner.Results) Check {
 		Command: testCommand(cold.Recipe, cold.Head),
 	})
 	return c.done("%s", count(len(differences), "difference"))
+}
+
+// differenceTitle is what two records differ in first of all, in words that
+// stay the same from one review to the next.
+func differenceTitle(a, b *runner.Results) string {
+	switch {
+	case a.Recipe != b.Recipe || a.Head != b.Head:
+		return "a record of another head"
+	case a.Suite.Digest != "" && a.Suite.Digest != b.Suite.Digest:
+		return "a record of another suite"
+	case !maps.Equal(a.Images, b.Images):
+		return "other images under the same names"
+	}
+	return "tests come to something else"
 }
 
 func cutShort(r *runner.Results) string {

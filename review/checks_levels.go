@@ -64,8 +64,8 @@ func (c *checking) tooLow(l Ladders) {
 		}
 	}
 	c.fail(Finding{
-		Title: fmt.Sprintf("level %d instead of %d", l.Cold.Level, l.Level), Claimed: fmt.Sprintf("level %d", l.Level),
-		Does:    fmt.Sprintf("the cold run comes to level %d: %s", l.Cold.Level, l.Cold.LevelReason),
+		Title: "the claimed level is not reached", Claimed: fmt.Sprintf("level %d", l.Level),
+		Does:    fmt.Sprintf("the cold run comes to level %d instead of %d: %s", l.Cold.Level, l.Level, l.Cold.LevelReason),
 		Missing: "the rungs up to the claimed level", Fix: "mend what stops the climb, or claim what is reached",
 		Command: testCommand(l.Cold.Recipe, l.Cold.Head),
 	})
@@ -94,8 +94,8 @@ func LevelsReconciled(l Ladders) Check {
 			continue
 		}
 		c.fail(Finding{
-			Title: fmt.Sprintf("the %s is at level %d, not %d", side.name, side.r.Level, side.claimed), Claimed: fmt.Sprintf("%s: level %d", side.name, side.claimed),
-			Does: fmt.Sprintf("measured: level %d, %s", side.r.Level, side.r.LevelReason), Missing: "a claim that fits what is measured",
+			Title: fmt.Sprintf("the %s is not at the level that the claim says", side.name), Claimed: fmt.Sprintf("%s: level %d", side.name, side.claimed),
+			Does: fmt.Sprintf("the %s is at level %d, not %d: %s", side.name, side.r.Level, side.claimed, side.r.LevelReason), Missing: "a claim that fits what is measured",
 			Fix: "correct the claim, or what keeps the level from it", Command: testCommand(side.r.Recipe, side.r.Head),
 		})
 	}

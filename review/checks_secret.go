@@ -28,8 +28,9 @@ func NoPlaintextSecret(mergeBase, head fs.FS) Check {
 		if p.added {
 			since = "the pull request adds it"
 		}
+		c.say("%s:%d: %s; %s", p.file, p.line, p.what, since)
 		c.fail(Finding{
-			Title:   fmt.Sprintf("%s:%d holds %s", p.file, p.line, p.what),
+			Title:   fmt.Sprintf("%s holds %s", p.file, p.what),
 			Claimed: "secrets are made by the Swarm, and no file holds one",
 			Does:    fmt.Sprintf("%s:%d holds %s of %d bytes; %s", p.file, p.line, p.what, len(p.value), since),
 			Missing: "a reference to a secret: ${SECRET_X_VERSION}, external: true",

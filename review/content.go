@@ -62,7 +62,7 @@ func Content(subject Subject, checks []Check, open []Open) ledger.Content {
 	for _, f := range news {
 		c.Opened = append(c.Opened, ledger.Finding{Title: f.heading(), Text: f.prose()})
 	}
-	c.Summary = ledger.NeutralLine(summary(checks, c.Verdict, closed))
+	c.Summary = line(summary(checks, c.Verdict, closed))
 	return c
 }
 

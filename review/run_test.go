@@ -126,10 +126,10 @@ func TestReproduced(t *testing.T) {
 		want   []string
 	}{
 		{"the same", func(r *runner.Results) { r.RunID, r.Finished = "r2", time.Unix(999, 0) }, runner.Pass, []string{"reproduced: two independent runs at the same head", "run r2: level 5, 12 tests"}},
-		{"another suite", func(r *runner.Results) { r.Suite.Digest = strings.Repeat("f", 64) }, runner.Fail, []string{"suite: eeee"}},
+		{"another suite", func(r *runner.Results) { r.Suite.Digest = strings.Repeat("f", 64) }, runner.Fail, []string{"a record of another suite", "suite: eeee"}},
 		{"no suite recorded then", func(r *runner.Results) { r.Suite.Digest = "" }, runner.Fail, []string{"suite: eeee", "and none"}},
-		{"another head", func(r *runner.Results) { r.Head = strings.Repeat("a", 40) }, runner.Fail, []string{"head: " + headSHA}},
-		{"another image under the same tag", func(r *runner.Results) { r.Images["imap"] = "mailu/imap@sha256:cc" }, runner.Fail, []string{"image of imap: mailu/imap@sha256:bb and mailu/imap@sha256:cc"}},
+		{"another head", func(r *runner.Results) { r.Head = strings.Repeat("a", 40) }, runner.Fail, []string{"a record of another head", "head: " + headSHA}},
+		{"another image under the same tag", func(r *runner.Results) { r.Images["imap"] = "mailu/imap@sha256:cc" }, runner.Fail, []string{"other images under the same names", "image of imap: mailu/imap@sha256:bb and mailu/imap@sha256:cc"}},
 		{"a service more", func(r *runner.Results) { r.Images["db"] = "x" }, runner.Fail, []string{"image of db: none and x"}},
 		{"a test less", func(r *runner.Results) { r.Stages[3].Tests = r.Stages[3].Tests[:3] }, runner.Fail, []string{"test restore restore_returns_mail_message: pass and none"}},
 		{"a test red", func(r *runner.Results) { red(r, "restore", "restore_returns_mail_message", "backup_restore", "gone") }, runner.Fail,

@@ -99,7 +99,7 @@ func TestNoPlaintextSecret(t *testing.T) {
 		want       []string
 	}{
 		{"clean", file("A=b\n"), file("A=c\n"), runner.Pass, []string{"1 file looked through"}},
-		{"added", file("A=b\n"), file("A=b\n" + added), runner.Fail, []string{`conf/app.env:2 holds a value for "API_TOKEN"`, "of 16 bytes; the pull request adds it"}},
+		{"added", file("A=b\n"), file("A=b\n" + added), runner.Fail, []string{`conf/app.env holds a value for "API_TOKEN"`, `conf/app.env:2: a value`, "of 16 bytes; the pull request adds it"}},
 		{"there before", file(old), file(old), runner.Fail, []string{"it was there before the pull request"}},
 		{"moved to another file", fstest.MapFS{"x": {Data: []byte(old)}}, file(old), runner.Fail, []string{"the pull request adds it"}},
 		{"taken out", file(old), file("A=b\n"), runner.Pass, nil},

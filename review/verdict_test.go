@@ -55,10 +55,10 @@ func TestHostileTextInLedger(t *testing.T) {
 		c.say("%s", text)
 		c.fail(Finding{Title: "T " + text, Claimed: text, Does: text, Missing: text, Fix: text, Command: text})
 		checks := []Check{c.done("%s", text)}
-		content := ledger.Content{
-			Kind: ledger.VerdictKind, Phase: "mailu", Claim: "M1", Subject: ledger.Subject{Repo: "coop-cloud/mailu", PR: 3, Head: headSHA, Base: headSHA},
-			Verdict: Verdict(checks), Scope: ledger.Full, ID: strings.Repeat("a", 32), Summary: "s",
-			Checks: LedgerChecks(checks), Opened: Content(Subject{}, checks, nil).Opened,
+		content := Content(Subject{Repo: "coop-cloud/mailu", PR: 3, Head: headSHA, Base: headSHA}, checks, nil)
+		content.Phase, content.Claim, content.ID = "mailu", "M1", strings.Repeat("a", 32)
+		if s := content.Summary; ledger.NeutralLine(s) != s || len(s) > 5*maxLine {
+			t.Errorf("%.80q: summary %.200q", text, s)
 		}
 		for _, l := range content.Checks {
 			for _, line := range append([]string{l.Text}, l.Detail...) {
@@ -86,9 +86,10 @@ func TestHostileTextInLedger(t *testing.T) {
 func TestHostileTextIsNoMarkup(t *testing.T) {
 	for _, text := range hostileTexts {
 		f := Finding{Title: text, Claimed: text, Does: text, Missing: text, Fix: text, Command: text}
-		l := Content(Subject{}, []Check{{Findings: []Finding{f}}}, nil).Opened[0]
+		content := Content(Subject{}, []Check{{Status: runner.Fail, Text: text, Findings: []Finding{f}}}, nil)
+		l := content.Opened[0]
 		var page bytes.Buffer
-		if err := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(html.WithUnsafe())).Convert([]byte(l.Text+"\n\n"+l.Title), &page); err != nil {
+		if err := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(html.WithUnsafe())).Convert([]byte(l.Text+"\n\n"+l.Title+"\n\n"+content.Summary), &page); err != nil {
 			t.Fatal(err)
 		}
 		rest := page.String()
@@ -151,7 +152,7 @@ func TestLedgerChecks(t *testing.T) {
 func TestFindingReadsLikeTheSeed(t *testing.T) {
 	f := Finding{Check: "paths_proven", Title: "imap:/mail is saved and not proven", Claimed: "labels save imap:/mail", Does: "every probe lives in admin:/data",
 		Missing: "nothing seeds data there", Fix: "add a probe", Command: "abra-ccci test mailu --ref edc0201a"}
-	got := Content(Subject{}, []Check{{Findings: []Finding{f}}}, nil).Opened
+	got := Content(Subject{}, []Check{{Status: runner.Fail, Findings: []Finding{f}}}, nil).Opened
 	want := "**Claimed:** labels save imap:/mail\n\n**What it does:** every probe lives in admin:/data\n\n**What is missing:** nothing seeds data there\n\n" +
 		"**Fix required:** add a probe\n\nTo see it: `abra-ccci test mailu --ref edc0201a`\n\nFound by: `paths_proven`"
 	if len(got) != 1 || got[0].Text != want || got[0].Title != "paths_proven: "+f.Title {

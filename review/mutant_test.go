@@ -1,0 +1,153 @@
+package review
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"coopcloud.tech/abra-ccci/labels"
+	"coopcloud.tech/abra-ccci/ledger"
+	"coopcloud.tech/abra-ccci/runner"
+)
+
+type sights = map[string]runner.Sight
+
+func TestJudge(t *testing.T) {
+	const green, miss, broken = runner.SightGreen, runner.SightMiss, runner.SightError
+	tests := []struct {
+		name string
+		trial
+		want Outcome
+		why  string
+	}{
+		{"the one that covers it misses", trial{named: []string{"mail"}, changed: true, sights: sights{"mail": miss, "box": green}, cured: sights{"mail": green, "box": green}}, Killed, "missed by mail"},
+		{"only another misses", trial{named: []string{"mail"}, changed: true, sights: sights{"mail": green, "box": miss}, cured: sights{"mail": green, "box": green}}, Killed, "does not claim to cover it"},
+		{"all stay green", trial{named: []string{"mail"}, changed: true, sights: sights{"mail": green, "box": green}}, Survived, "box, mail stayed green"},
+		{"the cure does not help", trial{changed: true, sights: sights{"mail": miss}, cured: sights{"mail": miss}}, Inconclusive, "stayed red"},
+		{"the cure was not tried", trial{changed: true, sights: sights{"mail": miss}}, Inconclusive, "stayed red"},
+		{"a flaky check is no kill", trial{changed: true, sights: sights{"mail": miss, "box": miss}, cured: sights{"mail": green, "box": broken}}, Inconclusive, "box stayed red"},
+		{"the app only breaks", trial{changed: true, sights: sights{"mail": broken}, cured: sights{"mail": green}}, Detected, "nothing was missed"},
+		{"a hook fails, and nobody else notices", trial{changed: true, loud: errors.New("exit 1"), sights: sights{"mail": green}}, Detected, "exit 1"},
+		{"nothing was changed", trial{sights: sights{"mail": green}}, Equivalent, "no byte"},
+		{"nothing was changed, and yet it is red", trial{sights: sights{"mail": miss}, cured: sights{"mail": green}}, Inconclusive, "no byte"},
+		{"every one must notice, and does", trial{every: true, changed: true, sights: sights{"mail": miss, "box": miss}, cured: sights{"mail": green, "box": green}}, Killed, "missed by box, mail"},
+		{"every one must notice, and one does not", trial{every: true, changed: true, sights: sights{"mail": miss, "box": green}, cured: sights{"mail": green, "box": green}}, Survived, "box stayed green"},
+		{"every one must notice, and one can't be asked", trial{every: true, changed: true, sights: sights{"mail": miss, "box": broken}, cured: sights{"mail": green, "box": green}}, Detected, "box could not be asked"},
+		{"nobody was asked", trial{changed: true}, Inconclusive, "no probe"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, why := tt.judge()
+			if got != tt.want || !strings.Contains(why, tt.why) {
+				t.Errorf("%s (%s), want %s (%s)", got, why, tt.want, tt.why)
+			}
+		})
+	}
+}
+
+// What the check says of some mutants: only a survivor fails it, and what could
+// not be told never passes it.
+func TestMutantsKilled(t *testing.T) {
+	mail := labels.SavedPath{Volume: "mail", Path: ".", Service: "imap", Mount: "/mail"}
+	placebo := Mutant{Op: Placebo, On: "first", Outcome: Equivalent}
+	drop := func(o Outcome) Mutant {
+		return Mutant{Op: DropPath, On: "imap:/mail", Outcome: o, paths: []labels.SavedPath{mail}}
+	}
+	tests := []struct {
+		name     string
+		mutants  []Mutant
+		want     runner.Status
+		findings int
+	}{
+		{"killed", []Mutant{placebo, drop(Killed), placebo}, runner.Pass, 0},
+		{"survived", []Mutant{placebo, drop(Survived), placebo}, runner.Fail, 1},
+		{"inconclusive", []Mutant{placebo, drop(Inconclusive), placebo}, runner.Unver, 0},
+		{"data withheld, and the app only broke", []Mutant{placebo, drop(Detected), placebo}, runner.Unver, 0},
+		{"a hook skipped, and loud", []Mutant{placebo, drop(Killed), {Op: PreHookGone, On: "db", Outcome: Detected}}, runner.Pass, 0},
+		{"a placebo that is not green", []Mutant{{Op: Placebo, On: "first", Outcome: Inconclusive}, drop(Killed)}, runner.Unver, 0},
+		{"all equivalent", []Mutant{placebo, drop(Equivalent)}, runner.Unver, 0},
+		{"no mutant", nil, runner.Unver, 0},
+		{"a survivor under two names is one finding", []Mutant{placebo, drop(Survived), {Op: LabelRemoved, On: "imap backupbot.backup", Outcome: Survived, As: "drop_path imap:/mail"}}, runner.Fail, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := (&Saboteur{Mutants: tt.mutants}).MutantsKilled("mailu", headSHA)
+			if c.Status != tt.want || len(c.Findings) != tt.findings {
+				t.Errorf("%s with %d findings, want %s with %d\n%+v", c.Status, len(c.Findings), tt.want, tt.findings, c)
+			}
+		})
+	}
+}
+
+func TestCoversTrue(t *testing.T) {
+	mail := labels.SavedPath{Volume: "mail", Path: ".", Service: "imap", Mount: "/mail"}
+	data := labels.SavedPath{Volume: "data", Path: ".", Service: "admin", Mount: "/data"}
+	witnesses := []runner.Witness{{Name: "box", Claims: []labels.SavedPath{data, mail}}, {Name: "mail", Claims: []labels.SavedPath{mail}}}
+	trial := func(box runner.Sight) *Saboteur {
+		return &Saboteur{witnesses: witnesses, paths: []labels.SavedPath{data, mail}, Mutants: []Mutant{
+			{Op: DropPath, Outcome: Killed, paths: []labels.SavedPath{mail}, Sights: sights{"box": box, "mail": runner.SightMiss}}}}
+	}
+	if c := trial(runner.SightGreen).CoversTrue("mailu", headSHA); c.Status != runner.Fail || len(c.Findings) != 1 || !strings.Contains(c.Findings[0].Title, "probe box covers imap:/mail") {
+		t.Errorf("%+v", c)
+	}
+	if c := trial(runner.SightMiss).CoversTrue("mailu", headSHA); c.Status != runner.Pass {
+		t.Errorf("%+v", c)
+	}
+	if c := trial(runner.SightError).CoversTrue("mailu", headSHA); c.Status != runner.Unver {
+		t.Errorf("%+v", c)
+	}
+	if c := (&Saboteur{}).CoversTrue("mailu", headSHA); c.Status != runner.Unver {
+		t.Errorf("%+v", c)
+	}
+}
+
+// A finding stays one from review to review, and only a review that tested it
+// again closes it.
+func TestSort(t *testing.T) {
+	mail, old := Finding{Check: CheckMutantsKilled, Title: "the loss of imap:/mail goes unnoticed"}, Finding{Check: CheckMutantsKilled, Title: "an old backup passes for the newest"}
+	open := []Open{{"ADV-mailu-01", mail.heading()}, {"ADV-mailu-02", old.heading()}, {"ADV-mailu-03", "in somebody's own words"}, {"ADV-mailu-04", "cold_run: install_deploys_head is red"}}
+	tests := []struct {
+		name   string
+		checks []Check
+		news   int
+		closed []string
+	}{
+		{"found again", []Check{{Name: CheckMutantsKilled, Status: runner.Fail, Findings: []Finding{mail}}}, 0, []string{"ADV-mailu-02"}},
+		{"gone", []Check{{Name: CheckMutantsKilled, Status: runner.Pass}}, 0, []string{"ADV-mailu-01", "ADV-mailu-02"}},
+		{"not tested", []Check{{Name: CheckMutantsKilled, Status: runner.Unver}}, 0, nil},
+		{"new, and told twice", []Check{{Name: CheckColdRun, Status: runner.Fail, Findings: []Finding{{Check: CheckColdRun, Title: "x"}, {Check: CheckColdRun, Title: "x"}}}}, 1, []string{"ADV-mailu-04"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			news, closed := Sort(tt.checks, open)
+			if len(news) != tt.news || !slices.Equal(closed, tt.closed) {
+				t.Errorf("%d new, closed %v; want %d, %v", len(news), closed, tt.news, tt.closed)
+			}
+		})
+	}
+}
+
+func TestSeededFiles(t *testing.T) {
+	older := runner.Manifest{{Path: "a", Type: "file", Size: 3}, {Path: "d", Type: "dir"}, {Path: "d/b", Type: "file", Size: 1}}
+	newer := runner.Manifest{{Path: "a", Type: "file", Size: 3}, {Path: "d", Type: "dir"}, {Path: "d/b", Type: "file", Size: 2}, {Path: "d/c", Type: "file", Size: 5}, {Path: "d/empty", Type: "file"}, {Path: "dx", Type: "file", Size: 9}}
+	files, bytes := seeded(older, newer, "d")
+	if !slices.Equal(files, []string{"d/b", "d/c"}) || bytes != 7 {
+		t.Errorf("%v, %d bytes", files, bytes)
+	}
+}
+
+// A comment calls nobody, and holds nothing of the pull request's as markup.
+func TestComment(t *testing.T) {
+	c := Content(Subject{Repo: "a/b", PR: 3, Head: headSHA}, []Check{{Name: CheckPullOpen, Status: runner.Fail, Text: "@everyone <b>", Findings: []Finding{{Check: CheckPullOpen, Title: "@bob ![x](http://x)"}}}}, nil)
+	c.Claim = "M1"
+	text := Comment(c, ledger.Receipt{Entry: &ledger.Entry{Content: c}}, true)
+	for _, bad := range []string{"@everyone", "@bob", "<b>", "](http"} {
+		if strings.Contains(strings.ReplaceAll(text, `\`+bad[:1], ""), bad) {
+			t.Errorf("%q stands in\n%s", bad, text)
+		}
+	}
+	if !strings.Contains(text, "### M1 FAIL") || !strings.Contains(text, "no longer the head") {
+		t.Error(text)
+	}
+}
