@@ -10,6 +10,6 @@
 //	n := s.OpenPull(t, "builder", "builder/mailu", "labels", "labels", "main")
 //
 // The program is CCCI_GITEA, else build/gitea: scripts/prepare test builds it.
-// Where it is missing the test fails. A start takes about a second; a package
+// Where it is missing the test fails. A start takes one to three seconds; a package
 // with many tests shares one Server, which its TestMain closes.
 package giteatest
