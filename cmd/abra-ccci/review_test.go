@@ -87,7 +87,11 @@ func (c *hearing) must(args ...string) string {
 // review reviews the pull request.
 func (c *hearing) review(args ...string) (code int, stdout, stderr string) {
 	c.t.Helper()
-	return c.run(append([]string{"review", "--runs-dir", filepath.Join(c.bench.dir, "runs"), "--pr", strconv.Itoa(c.pr), "--repo", c.forge.URL + "/" + c.repo, "--phase", c.recipe}, args...)...)
+	return c.run(c.reviewArgs(args...)...)
+}
+
+func (c *hearing) reviewArgs(args ...string) []string {
+	return append([]string{"review", "--runs-dir", filepath.Join(c.bench.dir, "runs"), "--pr", strconv.Itoa(c.pr), "--repo", c.forge.URL + "/" + c.repo, "--phase", c.recipe}, args...)
 }
 
 // The adversary passes a good pull request, and says so in the ledger and on
