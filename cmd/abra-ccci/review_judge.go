@@ -134,9 +134,17 @@ func (r *reviewing) readable() []review.Check {
 	return append(checks, k.secret, k.danger, review.SuiteNotWeakened(k.sides.BaseSuite, r.suite))
 }
 
+// claimedLevel is the level that the phase says, else the builder's record.
+func (r *reviewing) claimedLevel() int {
+	if r.claimed.Level == 0 && r.known.builder != nil {
+		return r.known.builder.Level
+	}
+	return r.claimed.Level
+}
+
 // judge makes the checks in the order in which people read them.
 func (r *reviewing) judge() {
-	ladders := review.Ladders{Cold: ladderOf(r.cold), Base: ladderOf(r.baseRun), Level: r.claimed.Level, BaseLevel: r.claimed.ClaimedBaseLevel()}
+	ladders := review.Ladders{Cold: ladderOf(r.cold), Base: ladderOf(r.baseRun), Level: r.claimedLevel(), BaseLevel: r.claimed.ClaimedBaseLevel()}
 	cold := ladderOf(r.cold)
 	name, head := r.cold.Recipe, r.pull.Head
 	mutants := r.sab.MutantsKilled(name, head)
