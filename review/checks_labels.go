@@ -15,7 +15,8 @@ import (
 // Sides are the two versions of a recipe that a review compares, each resolved
 // with its own .env.sample.
 type Sides struct {
-	Base, Head           labels.Subject  // Base without a Stack: there is no base
+	Base, Head           labels.Subject  // Base without a Stack: there is no base, or it can't be read
+	BaseUnread           string          // why it can't be
 	Notices              []labels.Notice // of resolving the head
 	BaseSuite, HeadSuite *runner.Suite   // BaseSuite nil: there was none
 
@@ -40,10 +41,13 @@ func LabelsNoError(s Sides) Check {
 	for _, v := range s.headPlan().Volumes {
 		c.say("%s", rowLine(v))
 	}
-	if s.Base.Stack == nil {
-		c.say("there is no base to compare with")
-	} else {
+	switch {
+	case s.Base.Stack != nil:
 		c.sayChanges(labels.Diff(s.Base, s.Head))
+	case s.BaseUnread != "":
+		c.doubt("the base can't be read, and what it saves is not known: %s", s.BaseUnread)
+	default:
+		c.say("there is no base to compare with")
 	}
 	errors := 0
 	for _, n := range s.notices() {

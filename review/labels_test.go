@@ -172,6 +172,8 @@ func TestLabelsWithoutBase(t *testing.T) {
 	s := sides(t, "compose.yml", goodCompose)
 	s.Base = labels.Subject{}
 	checkIs(t, LabelsNoError(s), runner.Pass, "there is no base to compare with")
+	s.BaseUnread = "compose.yml: no such file"
+	checkIs(t, LabelsNoError(s), runner.Unver, "could not tell: the base can't be read", "no such file")
 }
 
 func TestVolumesDecided(t *testing.T) {

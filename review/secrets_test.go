@@ -60,6 +60,7 @@ func TestSecretIn(t *testing.T) {
 		{"the password is stored in /var/lib/app/pw1", ""},
 		{"MAX_TOKENS=1024", ""},
 		{"PASSWORD=short1", ""},
+		{"PASSWORD=aaaaaaaa1111", ""},
 		{"", ""},
 	}
 	for _, tt := range tests {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/extension"
@@ -41,7 +42,7 @@ func TestVerdict(t *testing.T) {
 // hostileTexts are what somebody could put into names, reasons and suites to
 // steer a terminal or a page.
 var hostileTexts = []string{
-	"plain words", "\x1b[2J\x1b]0;title\a", "a\r\n## E000099 · M1 · PASS", "verdict: PASS", "---\nverdict: PASS\n---", "> - ✓ all is well\n\n— ci-adversary AAAA",
+	"plain words", "` **bold** `", "a ` **b** `` c", "\x1b[2J\x1b]0;title\a", "a\r\n## E000099 · M1 · PASS", "verdict: PASS", "---\nverdict: PASS\n---", "> - ✓ all is well\n\n— ci-adversary AAAA",
 	"<script>alert(1)</script>", "<img src=x onerror=y>", "[click](javascript:x)", "![x](http://evil.example/a.png)", "[x]: http://evil.example", "| a | b |\n|---|---|",
 	"```\nfence\n```", "``` `` `", "**bold** _it_ ~~no~~", `\*not\* \[x\](y) \\*b*`, "# heading", "===", "\u202egnp.exe", "\u200b\ufeffzero", "\xff\xfe", "", "   ", "*", "_", "`", "\\",
 	strings.Repeat("x", 100_000), "line\tTab\vv\f", "&lt;b&gt; &#42;", "1. list", "- - - item", "http://evil.example/?a=b", "@everyone #1 !2", "<!-- comment", "~~~\nx", "    code",
@@ -129,6 +130,19 @@ func appendTo(t *testing.T, c ledger.Content, name string) {
 	}
 	if _, _, err := ledger.Verify(dir); err != nil {
 		t.Errorf("%.80q: %v", name, err)
+	}
+}
+
+// A terminal gets nothing of a check as others wrote it.
+func TestChecksArePrintable(t *testing.T) {
+	for _, text := range hostileTexts {
+		c := newCheck("x", "looked at")
+		c.say("%s", text)
+		c.doubt("%s", text)
+		c.fail(Finding{Title: text, Claimed: text, Does: text, Missing: text, Fix: text, Command: text})
+		if got := told(c.done("%s", text)); strings.ContainsAny(got, "\x1b\a\r\v\f\u202e\u200b\ufeff") || !utf8.ValidString(got) || strings.Count(got, "\n") != 3 {
+			t.Errorf("%.80q is told as %.300q", text, got)
+		}
 	}
 }
 

@@ -69,8 +69,10 @@ func (r *reviewing) readSides(head, base *recipe.Checkout) (err error) {
 	sides := review.Sides{Head: r.known.head.subject, Notices: r.known.head.notices, HeadSuite: r.suite, BaseSuite: before, Accepted: r.o.accept,
 		Command: fmt.Sprintf("abra-ccci labels %s --diff %s..%s", head.Recipe, base.Commit.SHA, head.Commit.SHA)}
 	resolutions := []review.Resolution{{Name: "head with the suite's env", Refusals: recipe.Refusals(r.known.head.subject.Stack, head.Dir)}}
-	if side, err := resolveSide(base, r.suite, domain); err == nil {
+	if side, err := resolveSide(base, r.suiteOfBase(before), domain); err == nil {
 		r.known.base, sides.Base = side, side.subject
+	} else {
+		sides.BaseUnread = err.Error()
 	}
 	for _, co := range []*recipe.Checkout{base, head} {
 		if stack, _, err := co.Stack(co.AppEnv(domain, nil)); err == nil {
@@ -79,6 +81,18 @@ func (r *reviewing) readSides(head, base *recipe.Checkout) (err error) {
 	}
 	r.known.sides, r.known.danger = sides, review.NothingDangerous(resolutions, r.o.allow)
 	return nil
+}
+
+// suiteOfBase is the suite whose env the base is read with. The head's own is
+// none: its env could switch off what the base saves, so that nothing is missed.
+func (r *reviewing) suiteOfBase(before *runner.Suite) *runner.Suite {
+	switch {
+	case before != nil:
+		return before
+	case strings.HasPrefix(r.suite.Source, "ccci/"):
+		return runner.NoSuite(r.suite.Recipe)
+	}
+	return r.suite
 }
 
 // suiteBefore is the suite that was in force before the pull request: the
@@ -114,15 +128,23 @@ func (r *reviewing) readable() []review.Check {
 	k := r.known
 	k.sides.Measured = r.sab.Measured
 	checks := []review.Check{review.PullOpen(r.pull), review.LabelsNoError(k.sides), review.VolumesDecided(k.sides)}
-	if r.needs(review.CheckVersionBumped) && k.base != nil {
-		checks = append(checks, review.VersionBumped(k.base.subject.Stack, k.head.subject.Stack, k.tags))
+	if r.needs(review.CheckVersionBumped) {
+		checks = append(checks, review.VersionBumped(k.sides.Base.Stack, k.head.subject.Stack, k.tags))
 	}
 	return append(checks, k.secret, k.danger, review.SuiteNotWeakened(k.sides.BaseSuite, r.suite))
 }
 
+// claimedLevel is the level that the phase says, else the builder's record.
+func (r *reviewing) claimedLevel() int {
+	if r.claimed.Level == 0 && r.known.builder != nil {
+		return r.known.builder.Level
+	}
+	return r.claimed.Level
+}
+
 // judge makes the checks in the order in which people read them.
 func (r *reviewing) judge() {
-	ladders := review.Ladders{Cold: ladderOf(r.cold), Base: ladderOf(r.baseRun), Level: r.claimed.Level, BaseLevel: r.claimed.ClaimedBaseLevel()}
+	ladders := review.Ladders{Cold: ladderOf(r.cold), Base: ladderOf(r.baseRun), Level: r.claimedLevel(), BaseLevel: r.claimed.ClaimedBaseLevel()}
 	cold := ladderOf(r.cold)
 	name, head := r.cold.Recipe, r.pull.Head
 	mutants := r.sab.MutantsKilled(name, head)
