@@ -26,9 +26,10 @@ checks     = ["second_run", "levels_reconciled"]
 // The excludes that the adversary of the seed has looked at.
 const seedExcludes = "dkim,redis,mailqueue"
 
-// TestSeed takes longest of all, and this file comes first, so that it begins first. It replays a review that people made once: pull request 3 of mailu, with a
+// TestSeed replays a review that people made once: pull request 3 of mailu, with a
 // suite that looked only at the accounts, then with a wipe that removed nothing,
-// then with the right one.
+// then with the right one. It takes longest of all tests, and this file is the
+// first by name, so that it begins first.
 func TestSeed(t *testing.T) {
 	t.Parallel()
 	c := newHearing(t, "mailu")
