@@ -23,6 +23,7 @@ type Finding struct {
 	Check   string // name of the check that found it
 	About   string // the saved path or the test that it is about, if there is one
 	Title   string // one line: what is wrong
+	Follows bool   // from another finding: it is not opened by itself, and stays open if it was
 	Claimed string // what the pull request or its suite says
 	Does    string // what really happens
 	Missing string // what is not looked at, or not done

@@ -64,7 +64,7 @@ func (c *checking) tooLow(l Ladders) {
 		}
 	}
 	c.fail(Finding{
-		Title: "the claimed level is not reached", Claimed: fmt.Sprintf("level %d", l.Level),
+		About: aboutLevel, Title: "the claimed level is not reached", Claimed: fmt.Sprintf("level %d", l.Level),
 		Does:    fmt.Sprintf("the cold run comes to level %d instead of %d: %s", l.Cold.Level, l.Level, l.Cold.LevelReason),
 		Missing: "the rungs up to the claimed level", Fix: "mend what stops the climb, or claim what is reached",
 		Command: testCommand(l.Cold.Recipe, l.Cold.Head),

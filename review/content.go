@@ -16,14 +16,31 @@ type Open struct{ ID, Title string }
 // later review knows whether it has tested it again.
 func (f Finding) heading() string { return f.Check + ": " + line(f.Title) }
 
-// Once leaves out of a check what another has found already: of a path whose loss
-// goes unnoticed, that it is not proven to come back says nothing new.
-func Once(c Check, others Check) Check {
-	c.Findings = slices.DeleteFunc(slices.Clone(c.Findings), func(f Finding) bool {
-		return f.About != "" && slices.ContainsFunc(others.Findings, func(o Finding) bool { return o.About == f.About })
+// Once marks what another check has found already: of a path whose loss goes
+// unnoticed, that it is not proven to come back says nothing new.
+func Once(c Check, other Check) Check {
+	return following(c, func(f Finding) bool {
+		return f.About != "" && slices.ContainsFunc(other.Findings, func(o Finding) bool { return o.About == f.About })
 	})
+}
+
+// Because marks what only follows from findings of others: a level that is not
+// reached because a test is red is one thing to mend, not two.
+func Because(c Check, causes ...Check) Check {
+	caused := slices.ContainsFunc(causes, func(cause Check) bool { return len(cause.Findings) > 0 })
+	return following(c, func(f Finding) bool { return caused && f.About == aboutLevel })
+}
+
+func following(c Check, follows func(Finding) bool) Check {
+	c.Findings = slices.Clone(c.Findings)
+	for i, f := range c.Findings {
+		c.Findings[i].Follows = f.Follows || follows(f)
+	}
 	return c
 }
+
+// aboutLevel is what a finding is about that tells a level which was not reached.
+const aboutLevel = "level"
 
 // Sort tells which findings are new, and which of those that are open a review
 // has tested again without finding them: it closes them. What it did not test, or
@@ -38,7 +55,7 @@ func Sort(checks []Check, open []Open) (news []Finding, closed []string) {
 				continue
 			}
 			found = append(found, f.heading())
-			if !slices.ContainsFunc(open, func(o Open) bool { return o.Title == f.heading() }) {
+			if !f.Follows && !slices.ContainsFunc(open, func(o Open) bool { return o.Title == f.heading() }) {
 				news = append(news, f)
 			}
 		}
@@ -74,8 +91,10 @@ func summary(checks []Check, v ledger.Verdict, closed []string) string {
 				continue
 			}
 			text := c.Text
-			if len(c.Findings) > 0 {
-				text = c.Findings[0].Title
+			if i := slices.IndexFunc(c.Findings, func(f Finding) bool { return !f.Follows }); i >= 0 {
+				text = c.Findings[i].Title
+			} else if len(c.Findings) > 0 {
+				continue // what it follows from is told
 			}
 			if want == runner.Unver {
 				return "could not tell: " + text

@@ -116,6 +116,8 @@ func TestSort(t *testing.T) {
 		{"found again", []Check{{Name: CheckMutantsKilled, Status: runner.Fail, Findings: []Finding{mail}}}, 0, []string{"ADV-mailu-02"}},
 		{"gone", []Check{{Name: CheckMutantsKilled, Status: runner.Pass}}, 0, []string{"ADV-mailu-01", "ADV-mailu-02"}},
 		{"not tested", []Check{{Name: CheckMutantsKilled, Status: runner.Unver}}, 0, nil},
+		{"found again, and follows from another", []Check{{Name: CheckColdRun, Status: runner.Fail, Findings: []Finding{{Check: CheckColdRun, Title: "install_deploys_head is red", Follows: true}}}}, 0, nil},
+		{"new, and follows from another", []Check{{Name: CheckLevels, Status: runner.Fail, Findings: []Finding{{Check: CheckLevels, Title: "x", Follows: true}}}}, 0, nil},
 		{"new, and told twice", []Check{{Name: CheckColdRun, Status: runner.Fail, Findings: []Finding{{Check: CheckColdRun, Title: "x"}, {Check: CheckColdRun, Title: "x"}}}}, 1, []string{"ADV-mailu-04"}},
 	}
 	for _, tt := range tests {

@@ -77,6 +77,8 @@ func (r *reviewing) readSides(head, base *recipe.Checkout) (err error) {
 	for _, co := range []*recipe.Checkout{base, head} {
 		if stack, _, err := co.Stack(co.AppEnv(domain, nil)); err == nil {
 			resolutions = append(resolutions, review.Resolution{Name: fmt.Sprintf("%.12s with its own .env.sample", co.Commit.SHA), Refusals: recipe.Refusals(stack, co.Dir)})
+		} else {
+			r.say("%.12s does not resolve with its own .env.sample, and is not deployed so: %v", co.Commit.SHA, err)
 		}
 	}
 	r.known.sides, r.known.danger = sides, review.NothingDangerous(resolutions, r.o.allow)
@@ -149,9 +151,10 @@ func (r *reviewing) judge() {
 	name, head := r.cold.Recipe, r.pull.Head
 	mutants := r.sab.MutantsKilled(name, head)
 	proven := review.Once(review.PathsProven(cold, r.suite), mutants)
+	ran := review.Once(review.ColdRun(cold), proven)
 	r.checks = append(r.readable(), r.evidenceChecks(cold)...)
 	r.checks = append(r.checks,
-		review.Once(review.ColdRun(cold), proven), review.Levels(ladders),
+		ran, review.Because(review.Levels(ladders), ran, proven, mutants),
 		proven, mutants, r.sab.CoversTrue(name, head),
 		review.TeardownClean(r.cold), review.NoSecretLeak(r.cold))
 	if r.needs(review.CheckSecondRun) {
