@@ -7,6 +7,7 @@ import (
 	"math"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -14,45 +15,51 @@ import (
 // is one, wherever it stands.
 type tokenShape struct {
 	what string
-	form *regexp.Regexp
+	form func() *regexp.Regexp
+}
+
+// late compiles an expression when it is asked for: most runs of the program never
+// do, and all would wait.
+func late(form string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(form) })
 }
 
 // tokenShapes are the shapes that occur in files of recipes, each with a prefix
 // of its own; what only looks random is found by its name and entropy.
 var tokenShapes = []tokenShape{
-	{"a private key", regexp.MustCompile(`-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----`)},
-	{"an AWS access key", regexp.MustCompile(`\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b`)},
-	{"a GitHub token", regexp.MustCompile(`\b(?:gh[pousr]_[0-9A-Za-z]{36,}|github_pat_[0-9A-Za-z_]{60,})\b`)},
-	{"a GitLab token", regexp.MustCompile(`\bgl(?:pat|ptt|dt|rt|soat)-[0-9A-Za-z_-]{20,}`)},
-	{"a Slack token", regexp.MustCompile(`\bxox[abeoprs]-[0-9A-Za-z-]{10,}`)},
-	{"a Slack webhook", regexp.MustCompile(`hooks\.slack\.com/(?:services|workflows)/[0-9A-Za-z/_-]{30,}`)},
-	{"a Discord webhook", regexp.MustCompile(`discord(?:app)?\.com/api/webhooks/[0-9]{15,}/[0-9A-Za-z_-]{50,}`)},
-	{"a Stripe key", regexp.MustCompile(`\b[rs]k_(?:live|test|prod)_[0-9A-Za-z]{16,}\b`)},
-	{"a Google API key", regexp.MustCompile(`\bAIza[0-9A-Za-z_-]{35}\b`)},
-	{"a SendGrid key", regexp.MustCompile(`\bSG\.[0-9A-Za-z_-]{16,}\.[0-9A-Za-z_-]{32,}`)},
-	{"a Mailgun key", regexp.MustCompile(`\bkey-[0-9a-f]{32}\b`)},
-	{"an npm token", regexp.MustCompile(`\bnpm_[0-9A-Za-z]{36}\b`)},
-	{"a PyPI token", regexp.MustCompile(`\bpypi-AgE[0-9A-Za-z_-]{50,}`)},
-	{"a DigitalOcean token", regexp.MustCompile(`\bdo[opr]_v1_[0-9a-f]{64}\b`)},
-	{"a Docker Hub token", regexp.MustCompile(`\bdckr_(?:pat|oat)_[0-9A-Za-z_-]{20,}`)},
-	{"an age key", regexp.MustCompile(`\bAGE-SECRET-KEY-1[0-9A-Z]{50,}`)},
-	{"a JSON web token", regexp.MustCompile(`\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]{10,}`)},
-	{"an Anthropic or OpenAI key", regexp.MustCompile(`\bsk-(?:ant-|proj-)[0-9A-Za-z_-]{20,}`)},
+	{"a private key", late(`-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----`)},
+	{"an AWS access key", late(`\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b`)},
+	{"a GitHub token", late(`\b(?:gh[pousr]_[0-9A-Za-z]{36,}|github_pat_[0-9A-Za-z_]{60,})\b`)},
+	{"a GitLab token", late(`\bgl(?:pat|ptt|dt|rt|soat)-[0-9A-Za-z_-]{20,}`)},
+	{"a Slack token", late(`\bxox[abeoprs]-[0-9A-Za-z-]{10,}`)},
+	{"a Slack webhook", late(`hooks\.slack\.com/(?:services|workflows)/[0-9A-Za-z/_-]{30,}`)},
+	{"a Discord webhook", late(`discord(?:app)?\.com/api/webhooks/[0-9]{15,}/[0-9A-Za-z_-]{50,}`)},
+	{"a Stripe key", late(`\b[rs]k_(?:live|test|prod)_[0-9A-Za-z]{16,}\b`)},
+	{"a Google API key", late(`\bAIza[0-9A-Za-z_-]{35}\b`)},
+	{"a SendGrid key", late(`\bSG\.[0-9A-Za-z_-]{16,}\.[0-9A-Za-z_-]{32,}`)},
+	{"a Mailgun key", late(`\bkey-[0-9a-f]{32}\b`)},
+	{"an npm token", late(`\bnpm_[0-9A-Za-z]{36}\b`)},
+	{"a PyPI token", late(`\bpypi-AgE[0-9A-Za-z_-]{50,}`)},
+	{"a DigitalOcean token", late(`\bdo[opr]_v1_[0-9a-f]{64}\b`)},
+	{"a Docker Hub token", late(`\bdckr_(?:pat|oat)_[0-9A-Za-z_-]{20,}`)},
+	{"an age key", late(`\bAGE-SECRET-KEY-1[0-9A-Z]{50,}`)},
+	{"a JSON web token", late(`\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]{10,}`)},
+	{"an Anthropic or OpenAI key", late(`\bsk-(?:ant-|proj-)[0-9A-Za-z_-]{20,}`)},
 }
 
 var (
 	// secretName is a word that says that what is assigned to it is secret.
-	secretName = regexp.MustCompile(`(?i)(?:pass(?:word|wd|phrase)?|pwd|secret|token|api_?key|private_?key|access_?key|secret_?key|encryption_?key|signing_?key|master_?key|auth_?key|salt|credential)s?$`)
+	secretName = late(`(?i)(?:pass(?:word|wd|phrase)?|pwd|secret|token|api_?key|private_?key|access_?key|secret_?key|encryption_?key|signing_?key|master_?key|auth_?key|salt|credential)s?$`)
 	// assignment is NAME=value, name: value or "name": "value".
-	assignment = regexp.MustCompile(`([A-Za-z][A-Za-z0-9_.-]*)["']?[ \t]*(?::=|=>|[:=])[ \t]*("[^"\r\n]*"|'[^'\r\n]*'|[^\s#,;"'}\]]+)`)
+	assignment = late(`([A-Za-z][A-Za-z0-9_.-]*)["']?[ \t]*(?::=|=>|[:=])[ \t]*("[^"\r\n]*"|'[^'\r\n]*'|[^\s#,;"'}\]]+)`)
 	// urlPassword is what stands between user and host in a URL.
-	urlPassword = regexp.MustCompile(`\b[a-z][a-z0-9+.-]*://[^\s/:@"'$]*:([^\s/@"']+)@`)
+	urlPassword = late(`\b[a-z][a-z0-9+.-]*://[^\s/:@"'$]*:([^\s/@"']+)@`)
 	// placeholder is a value that stands for one.
-	placeholder = regexp.MustCompile(`(?i)^(?:<.*>|\[.*\]|\*+|x{3,}|\.{3,}|.*(?:change[-_ ]?me|replace[-_ ]?me|your[-_ ]|example|placeholder|insert[-_ ]|dummy|redacted|generate|todo|foobar).*|true|false|yes|no|null|none|nil|v?\d+(?:\.\d+)*|file|external)$`)
+	placeholder = late(`(?i)^(?:<.*>|\[.*\]|\*+|x{3,}|\.{3,}|.*(?:change[-_ ]?me|replace[-_ ]?me|your[-_ ]|example|placeholder|insert[-_ ]|dummy|redacted|generate|todo|foobar).*|true|false|yes|no|null|none|nil|v?\d+(?:\.\d+)*|file|external)$`)
 	// identifier is what code calls something: words, no noise.
-	identifier = regexp.MustCompile(`^[a-z]+$|^[A-Z]+$|^[A-Za-z]+(?:[_.-][A-Za-z]+)+$`)
+	identifier = late(`^[a-z]+$|^[A-Z]+$|^[A-Za-z]+(?:[_.-][A-Za-z]+)+$`)
 	// A reference is filled in elsewhere.
-	reference = regexp.MustCompile(`\$\{|\$[A-Za-z_(]|\{\{|%\(|^/|^\./|/run/secrets/`)
+	reference = late(`\$\{|\$[A-Za-z_(]|\{\{|%\(|^/|^\./|/run/secrets/`)
 )
 
 // What is assigned to a secret's name counts from this length and entropy on;
@@ -71,21 +78,21 @@ type secretHit struct {
 // secretIn finds the first plaintext secret of a line.
 func secretIn(line string) (hit secretHit, found bool) {
 	for _, shape := range tokenShapes {
-		if value := shape.form.FindString(line); value != "" && !isPlaceholder(value) {
+		if value := shape.form().FindString(line); value != "" && !isPlaceholder(value) {
 			return secretHit{shape.what, value}, true
 		}
 	}
-	for _, m := range urlPassword.FindAllStringSubmatch(line, -1) {
+	for _, m := range urlPassword().FindAllStringSubmatch(line, -1) {
 		if noise(m[1]) {
 			return secretHit{"a password in a URL", m[1]}, true
 		}
 	}
-	for _, m := range assignment.FindAllStringSubmatch(line, -1) {
+	for _, m := range assignment().FindAllStringSubmatch(line, -1) {
 		name, value := m[1], strings.Trim(m[2], `"'`)
 		if value == m[2] && strings.ContainsAny(value, "([{") {
 			continue // a list, a mapping or a call; a secret would be in quotes there
 		}
-		if secretName.MatchString(name) && noise(value) {
+		if secretName().MatchString(name) && noise(value) {
 			return secretHit{fmt.Sprintf("a value for %q", name), value}, true
 		}
 	}
@@ -93,13 +100,13 @@ func secretIn(line string) (hit secretHit, found bool) {
 }
 
 func isPlaceholder(value string) bool {
-	return reference.MatchString(value) || placeholder.MatchString(value)
+	return reference().MatchString(value) || placeholder().MatchString(value)
 }
 
-// noise tells whether a value is too random for a word or a reference.
+// noise tells whether a value is too random for a word or a reference().
 func noise(value string) bool {
 	value = strings.TrimSpace(value)
-	if len(value) < minSecretLength || isPlaceholder(value) || identifier.MatchString(value) || strings.Contains(value, " ") {
+	if len(value) < minSecretLength || isPlaceholder(value) || identifier().MatchString(value) || strings.Contains(value, " ") {
 		return false
 	}
 	return entropy(value) >= minEntropy

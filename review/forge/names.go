@@ -5,24 +5,30 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
 
+// Compiled when they are asked for: most runs of the program never do.
 var (
-	shaForm   = regexp.MustCompile(`^[0-9a-f]{40}$`)
-	ownerForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$`)
-	nameForm  = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
-	hostForm  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?$`)
+	shaForm   = late(`^[0-9a-f]{40}$`)
+	ownerForm = late(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$`)
+	nameForm  = late(`^[A-Za-z0-9_.-]{1,100}$`)
+	hostForm  = late(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?$`)
 )
 
+func late(form string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(form) })
+}
+
 // isSHA tells whether s is a commit's id, and not the zeros that mean none.
-func isSHA(s string) bool { return shaForm.MatchString(s) && strings.Trim(s, "0") != "" }
+func isSHA(s string) bool { return shaForm().MatchString(s) && strings.Trim(s, "0") != "" }
 
 // splitRepo splits owner/name, if each is a name that a forge would give.
 func splitRepo(s string) (owner, name string, ok bool) {
 	owner, name, ok = strings.Cut(s, "/")
-	ok = ok && ownerForm.MatchString(owner) && nameForm.MatchString(name) && strings.Trim(name, ".") != "" && name[0] != '-' &&
+	ok = ok && ownerForm().MatchString(owner) && nameForm().MatchString(name) && strings.Trim(name, ".") != "" && name[0] != '-' &&
 		!strings.HasSuffix(name, ".git") && !strings.HasSuffix(name, ".wiki")
 	return owner, name, ok
 }
@@ -37,13 +43,13 @@ func isHost(s string) bool {
 			ip := net.ParseIP(host)
 			return ip != nil
 		}
-		return hostForm.MatchString(host)
+		return hostForm().MatchString(host)
 	}
 	if inner, ok := strings.CutPrefix(s, "["); ok {
 		inner, ok = strings.CutSuffix(inner, "]")
 		return ok && strings.Contains(inner, ":") && net.ParseIP(inner) != nil
 	}
-	return hostForm.MatchString(s)
+	return hostForm().MatchString(s)
 }
 
 // isBasePath tells whether p is where on a host a forge can be: nowhere, or at
@@ -53,7 +59,7 @@ func isBasePath(p string) bool {
 		return true
 	}
 	for _, name := range strings.Split(p, "/")[1:] {
-		if !ownerForm.MatchString(name) {
+		if !ownerForm().MatchString(name) {
 			return false
 		}
 	}

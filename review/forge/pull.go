@@ -69,7 +69,7 @@ func (c *call) checkPull(pr *gitea.PullRequest, number int) error {
 		return c.bad("merge base %q of pull request %d is no SHA-1", pr.MergeBase, number)
 	case !isBranch(pr.Base.Ref):
 		return c.bad("base %q of pull request %d is no branch", pr.Base.Ref, number)
-	case !ownerForm.MatchString(pr.Poster.UserName):
+	case !ownerForm().MatchString(pr.Poster.UserName):
 		return c.bad("author %q of pull request %d is no login", pr.Poster.UserName, number)
 	case pr.State != gitea.StateOpen && pr.State != gitea.StateClosed:
 		return c.bad("pull request %d is %q", number, pr.State)
