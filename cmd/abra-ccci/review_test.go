@@ -113,6 +113,21 @@ func TestReviewOfNotesPasses(t *testing.T) {
 	c.must("ledger", "gate", "--repo", c.repo, "--pr", strconv.Itoa(c.pr), "--head", c.git("rev-parse", "HEAD"), "--claim", "M1")
 }
 
+// Hooks are sabotaged, too: of a recipe that saves a dump, with a suite that sees
+// what is in it.
+func TestReviewOfForumPasses(t *testing.T) {
+	t.Parallel()
+	c := newHearing(t, "forum")
+	c.branch("bump", "compose.yml", ".version=1.1.0+", ".version=1.1.1+")
+	c.open("bump")
+	code, stdout, stderr := c.review("--suite", filepath.Join(c.abra, "ccci", "suites", "forum"), "--accept-exclude", "postgres:data")
+	if code != exitPass {
+		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	told(t, stdout, "pre_hook_stale db backup.pre-hook", "pre_hook_skipped db backup.pre-hook", "post_hook_skipped db restore.post-hook", " 0 survived, ")
+	t.Log(stdout)
+}
+
 // onForge checks that the pull request has one comment and its head one status.
 func (c *hearing) onForge(verdict, state string) {
 	c.t.Helper()
