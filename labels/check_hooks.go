@@ -42,7 +42,7 @@ func checkHooks(s Subject) []Notice {
 			continue
 		}
 		h := &hookReader{subject: s, service: s.Stack.service(l.service), where: l.String(), read: map[string]bool{}}
-		if err := h.script(l.value, false); err != nil {
+		if err := h.script(l.value, shellOptions{}); err != nil {
 			h.add("hook-syntax", "%v", err)
 		}
 		notices = append(notices, h.notices...)
@@ -60,7 +60,7 @@ func (h *hookReader) add(id, format string, args ...any) {
 
 // script reads shell text. It is parsed as bash, which allows more than any
 // other shell: what a poorer one makes of it, a run will show.
-func (h *hookReader) script(text string, pipefail bool) error {
+func (h *hookReader) script(text string, set shellOptions) error {
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 	if err != nil {
 		return err
@@ -68,12 +68,18 @@ func (h *hookReader) script(text string, pipefail bool) error {
 	told := map[syntax.Node]bool{} // pipes within a pipe that has its notice
 	syntax.Walk(file, func(n syntax.Node) bool {
 		switch n := n.(type) {
+		case *syntax.File:
+			h.ending(n.Stmts, text, set)
+		case *syntax.Block:
+			h.ending(n.Stmts, text, set)
+		case *syntax.Subshell:
+			h.ending(n.Stmts, text, set)
 		case *syntax.CallExpr:
 			args := words(n, text)
-			pipefail = setsPipefail(args, pipefail)
-			h.call(args, pipefail)
+			set = set.after(args)
+			h.call(args, set)
 		case *syntax.BinaryCmd:
-			if isPipe(n) && !pipefail && !told[n] && mayFail(n.X) {
+			if isPipe(n) && !set.pipefail && !told[n] && mayFail(n.X) {
 				h.add("hook-pipe", "in %q a failure before the last | goes unnoticed", brief(n))
 				told[n.X.Cmd] = true
 			}
@@ -84,6 +90,24 @@ func (h *hookReader) script(text string, pipefail bool) error {
 		return true
 	})
 	return nil
+}
+
+// ending looks at the last of several commands: where it can only succeed, nobody
+// hears of those before it, unless the shell ends at the first failure.
+func (h *hookReader) ending(list []*syntax.Stmt, text string, set shellOptions) {
+	if len(list) == 0 || !succeeds(list[len(list)-1], text) {
+		return
+	}
+	for _, s := range list[:len(list)-1] {
+		call, plain := s.Cmd.(*syntax.CallExpr)
+		if plain {
+			set = set.after(words(call, text))
+		}
+		if !set.errexit && matters(s, text) && !(plain && len(call.Args) == 0) {
+			h.add("hook-swallows", "%q goes on with %q, and a failure counts as success", brief(s), brief(list[len(list)-1]))
+			return
+		}
+	}
 }
 
 // succeeds tells whether a command does nothing but succeed.
@@ -104,7 +128,7 @@ func matters(s *syntax.Stmt, text string) bool {
 		return true
 	}
 	args := words(call, text)
-	return len(args) == 0 || !slices.Contains([]string{"rm", "mkdir", "rmdir", "test", "[", "echo", "printf", "true", ":", "kill", "sleep"}, args[0])
+	return len(args) == 0 || !slices.Contains([]string{"rm", "mkdir", "rmdir", "test", "[", "echo", "printf", "true", ":", "kill", "sleep", "set", "cd", "export", "umask"}, args[0])
 }
 
 func isPipe(b *syntax.BinaryCmd) bool { return b.Op == syntax.Pipe || b.Op == syntax.PipeAll }
@@ -129,20 +153,40 @@ func brief(n syntax.Node) string {
 	return b.String()
 }
 
-func setsPipefail(args []string, now bool) bool {
+// shellOptions are those that decide what becomes of a failure.
+type shellOptions struct{ pipefail, errexit bool }
+
+// after is the options once a command has run: set changes them.
+func (o shellOptions) after(args []string) shellOptions {
 	if len(args) == 0 || args[0] != "set" {
-		return now
+		return o
 	}
-	for i := 1; i+1 < len(args); i++ {
-		if strings.HasSuffix(args[i], "o") && args[i+1] == "pipefail" {
-			now = strings.HasPrefix(args[i], "-")
+	o, _ = o.read(args[1:])
+	return o
+}
+
+// read takes options, as set and a shell's command line have them, off the front.
+func (o shellOptions) read(args []string) (_ shellOptions, rest []string) {
+	for len(args) > 0 && len(args[0]) > 1 && (args[0][0] == '-' || args[0][0] == '+') {
+		on, letters := args[0][0] == '-', args[0][1:]
+		args = args[1:]
+		if strings.HasPrefix(letters, "-") { // a long option, or the end of them
+			continue
+		}
+		if strings.Contains(letters, "e") {
+			o.errexit = on
+		}
+		if strings.HasSuffix(letters, "o") && len(args) > 0 {
+			o.pipefail = args[0] == "pipefail" && on || args[0] != "pipefail" && o.pipefail
+			o.errexit = args[0] == "errexit" && on || args[0] != "errexit" && o.errexit
+			args = args[1:]
 		}
 	}
-	return now
+	return o, args
 }
 
 // call looks at one command: files that it runs, and scripts that it holds.
-func (h *hookReader) call(args []string, pipefail bool) {
+func (h *hookReader) call(args []string, set shellOptions) {
 	for len(args) > 1 && slices.Contains([]string{"exec", "command", "source", "."}, args[0]) {
 		args = args[1:]
 	}
@@ -151,7 +195,7 @@ func (h *hookReader) call(args []string, pipefail bool) {
 	}
 	h.program(args[0])
 	if args[0] == "eval" {
-		h.nested(strings.Join(args[1:], " "), pipefail)
+		h.nested(strings.Join(args[1:], " "), set)
 	}
 	for i, a := range args {
 		if slices.Contains(shells, path.Base(a)) {
@@ -162,18 +206,13 @@ func (h *hookReader) call(args []string, pipefail bool) {
 }
 
 // shell reads the arguments of a shell: options, then -c and a script, or a
-// file. A new shell knows nothing of the outer one's pipefail.
+// file. A new shell knows nothing of the outer one's options.
 func (h *hookReader) shell(args []string) {
-	pipefail, command := false, false
-	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
-		if strings.HasSuffix(args[0], "o") && len(args) > 1 {
-			pipefail = pipefail || args[1] == "pipefail"
-			args = args[1:]
-		} else if !strings.HasPrefix(args[0], "--") && strings.Contains(args[0], "c") {
-			command = true
-		}
-		args = args[1:]
-	}
+	set, rest := shellOptions{}.read(args)
+	command := slices.ContainsFunc(args[:len(args)-len(rest)], func(a string) bool {
+		return strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "--") && strings.Contains(a, "c")
+	})
+	args = rest
 	// `su postgres -c '…'` has its user first
 	if i := slices.Index(args, "-c"); !command && i >= 0 {
 		command, args = true, args[i+1:]
@@ -182,7 +221,7 @@ func (h *hookReader) shell(args []string) {
 		return
 	}
 	if command {
-		h.nested(args[0], pipefail)
+		h.nested(args[0], set)
 		return
 	}
 	h.program(args[0])
@@ -190,8 +229,8 @@ func (h *hookReader) shell(args []string) {
 
 // nested reads a script in an argument. The text may hold what the outer
 // shell fills in, so that an error of syntax says nothing.
-func (h *hookReader) nested(text string, pipefail bool) {
-	_ = h.script(text, pipefail)
+func (h *hookReader) nested(text string, set shellOptions) {
+	_ = h.script(text, set)
 }
 
 // program says that a file is missing, or reads it if the recipe has it.
@@ -236,7 +275,7 @@ func (h *hookReader) config(p string) bool {
 		}
 		if data, err := readRecipeFile(h.subject.Files, name); err == nil {
 			inner := &hookReader{subject: h.subject, service: h.service, where: h.where, source: name, read: h.read}
-			_ = inner.script(string(data), false) // a template may be no shell yet
+			_ = inner.script(string(data), shellOptions{}) // a template may be no shell yet
 			h.notices = append(h.notices, inner.notices...)
 		}
 		return true

@@ -89,17 +89,26 @@ func copyEnv(e *labels.Env) *labels.Env {
 // nor abra.sh can choose the domain or the stack: they could name somebody
 // else's.
 func (c *Checkout) DeployEnv(app *labels.Env) map[string]string {
+	return c.deployEnv(app, StackName(app.Get("DOMAIN")))
+}
+
+func (c *Checkout) deployEnv(app *labels.Env, stack string) map[string]string {
 	env := app.Map()
 	maps.Copy(env, c.Exports)
 	env["DOMAIN"] = app.Get("DOMAIN")
-	env["STACK_NAME"] = StackName(app.Get("DOMAIN"))
+	env["STACK_NAME"] = stack
 	return env
 }
 
 // Stack resolves the checkout with an app's env, as abra would deploy it. An
 // error about the recipe is a *labels.SourceError.
 func (c *Checkout) Stack(app *labels.Env) (*labels.Stack, []labels.Notice, error) {
-	stack, notices, err := labels.Resolve(labels.Source{Dir: c.Dir, Files: c.Files(), Env: c.DeployEnv(app)})
+	return c.StackAs(app, StackName(app.Get("DOMAIN")))
+}
+
+// StackAs is Stack under a name that does not come from the app's domain.
+func (c *Checkout) StackAs(app *labels.Env, name string) (*labels.Stack, []labels.Notice, error) {
+	stack, notices, err := labels.Resolve(labels.Source{Dir: c.Dir, Files: c.Files(), Env: c.deployEnv(app, name)})
 	if err != nil {
 		return nil, nil, fmt.Errorf("resolving %s %s: %w", c.Recipe, c.Commit.Version, err)
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +14,7 @@ import (
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 )
 
 // A PullSource says where a pull request is, and which one, pinned.
@@ -88,32 +87,27 @@ var fullSHA = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 // check refuses a source before anybody is asked.
 func (s *PullSource) check() error {
-	u, err := url.Parse(s.URL)
+	if err := s.remote().check(); err != nil {
+		return err
+	}
 	switch {
-	case err != nil:
-		return errors.New("the URL of the repository cannot be read") // the error would repeat it, with what may be a password
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return fmt.Errorf("a repository is fetched from http or https, not from %q", printable(u.Redacted()))
-	case u.User != nil:
-		return fmt.Errorf("the URL %q holds credentials; give the token apart", u.Redacted())
-	case u.RawQuery != "" || u.Fragment != "" || hasControl(u.Path):
-		return fmt.Errorf("%q is not the URL of a repository", u.Redacted())
-	case s.Token != "" && u.Scheme == "http" && !loopback(u.Hostname()):
-		return hinted("use https", "a token would go to %s for everybody to read", u.Host)
 	case s.PR <= 0:
 		return fmt.Errorf("%d is not a pull request", s.PR)
 	case !fullSHA.MatchString(s.Head) || !fullSHA.MatchString(s.Base):
 		return fmt.Errorf("a pull request is pinned by full SHAs, not by head %q and base %q", s.Head, s.Base)
 	}
-	if s.Limit <= 0 {
-		s.Limit = DefaultFetchLimit
-	}
 	return checkRefName(plumbing.NewBranchReferenceName(s.BaseRef))
 }
 
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+func (s *PullSource) remote() *remote {
+	return &remote{url: s.URL, token: s.Token, limit: limitOr(s.Limit), transport: s.Transport}
+}
+
+func limitOr(limit int64) int64 {
+	if limit <= 0 {
+		return DefaultFetchLimit
+	}
+	return limit
 }
 
 // checkRefName refuses what could be taken for an option or lead out of the
@@ -130,8 +124,13 @@ func (s *PullSource) fetch(ctx context.Context, dir string) (*Fetched, error) {
 	if err != nil {
 		return nil, err
 	}
-	refs, err := s.transfer(ctx, repo.Storer, dir)
-	if err != nil {
+	var refs pullRefs
+	pick := func(told *packp.AdvRefs) ([]plumbing.Hash, error) {
+		var err error
+		refs, err = s.pick(told)
+		return refs.wants(), err
+	}
+	if err := s.remote().transfer(ctx, repo.Storer, dir, pick); err != nil {
 		return nil, err
 	}
 	head, base, mergeBase, err := s.commits(repo, refs)

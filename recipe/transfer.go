@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -38,52 +40,83 @@ type pullRefs struct {
 	tags      []*plumbing.Reference
 }
 
-// transfer brings the objects into a storer. In dir it keeps the pack until
-// that was looked through.
-func (s *PullSource) transfer(ctx context.Context, to storage.Storer, dir string) (refs pullRefs, err error) {
-	m := newMeter(s.Transport, s.Limit)
+// A remote is a repository on a forge, and how much may come from it.
+type remote struct {
+	url, token string // as in a PullSource
+	limit      int64  // bytes
+	transport  http.RoundTripper
+}
+
+// check refuses a remote before anybody is asked.
+func (r *remote) check() error {
+	u, err := url.Parse(r.url)
+	switch {
+	case err != nil:
+		return errors.New("the URL of the repository cannot be read") // the error would repeat it, with what may be a password
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("a repository is fetched from http or https, not from %q", printable(u.Redacted()))
+	case u.User != nil:
+		return fmt.Errorf("the URL %q holds credentials; give the token apart", u.Redacted())
+	case u.RawQuery != "" || u.Fragment != "" || hasControl(u.Path):
+		return fmt.Errorf("%q is not the URL of a repository", u.Redacted())
+	case r.token != "" && u.Scheme == "http" && !loopback(u.Hostname()):
+		return hinted("use https", "a token would go to %s for everybody to read", u.Host)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// transfer brings into a storer what pick wants of all that the forge tells,
+// and what that leads to. In dir it keeps the pack until that was looked through.
+func (r *remote) transfer(ctx context.Context, to storage.Storer, dir string, pick func(*packp.AdvRefs) ([]plumbing.Hash, error)) (err error) {
+	m := newMeter(r.transport, r.limit)
 	defer func() {
 		if err != nil {
 			err = m.explain(ctx, err)
 		}
 	}()
-	session, err := s.session(m)
+	session, err := r.session(m)
 	if err != nil {
-		return refs, err
+		return err
 	}
 	defer session.Close()
 	told, err := session.AdvertisedReferencesContext(ctx)
 	if err != nil {
-		return refs, err
+		return err
 	}
-	if refs, err = s.pick(told); err != nil {
-		return refs, err
+	wants, err := pick(told)
+	if err != nil {
+		return err
 	}
 	pack, err := os.CreateTemp(dir, "pack-")
 	if err != nil {
-		return refs, err
+		return err
 	}
 	defer func() { err = errors.Join(err, pack.Close(), os.Remove(pack.Name())) }()
-	if err := download(ctx, session, told, refs, pack); err != nil {
-		return refs, err
+	if err := download(ctx, session, told, wants, pack); err != nil {
+		return err
 	}
-	if err := lookThrough(ctx, pack, maxGrowth*s.Limit); err != nil {
-		return refs, err
+	if err := lookThrough(ctx, pack, maxGrowth*r.limit); err != nil {
+		return err
 	}
 	if _, err := pack.Seek(0, io.SeekStart); err != nil {
-		return refs, err
+		return err
 	}
-	return refs, packfile.UpdateObjectStorage(to, whileReader{ctx, pack})
+	return packfile.UpdateObjectStorage(to, whileReader{ctx, pack})
 }
 
-func (s *PullSource) session(m *meter) (transport.UploadPackSession, error) {
-	at, err := transport.NewEndpoint(s.URL)
+func (r *remote) session(m *meter) (transport.UploadPackSession, error) {
+	at, err := transport.NewEndpoint(r.url)
 	if err != nil {
 		return nil, errors.New("the URL of the repository cannot be read")
 	}
 	var auth transport.AuthMethod
-	if s.Token != "" {
-		auth = &githttp.BasicAuth{Username: "abra-ccci", Password: s.Token}
+	if r.token != "" {
+		auth = &githttp.BasicAuth{Username: "abra-ccci", Password: r.token}
 	}
 	client := &http.Client{Transport: m, CheckRedirect: sameHost}
 	return githttp.NewClient(client).NewUploadPackSession(at, auth)
@@ -127,6 +160,15 @@ func (s *PullSource) pick(told *packp.AdvRefs) (refs pullRefs, err error) {
 	return refs, nil
 }
 
+// wants are the objects that the refs name.
+func (r pullRefs) wants() []plumbing.Hash {
+	wants := []plumbing.Hash{r.head, r.tip}
+	for _, t := range r.tags {
+		wants = append(wants, t.Hash())
+	}
+	return wants
+}
+
 func moved(name plumbing.ReferenceName, pinned string, now plumbing.Hash) error {
 	e := &MovedError{Ref: string(name), Pinned: pinned}
 	if !now.IsZero() {
@@ -135,8 +177,8 @@ func moved(name plumbing.ReferenceName, pinned string, now plumbing.Hash) error 
 	return e
 }
 
-// download writes the pack that holds the refs and all that they lead to.
-func download(ctx context.Context, session transport.UploadPackSession, told *packp.AdvRefs, refs pullRefs, to io.Writer) (err error) {
+// download writes the pack that holds what is wanted and all that it leads to.
+func download(ctx context.Context, session transport.UploadPackSession, told *packp.AdvRefs, wants []plumbing.Hash, to io.Writer) (err error) {
 	req := packp.NewUploadPackRequestFromCapabilities(told.Capabilities)
 	req.Capabilities.Delete(capability.ThinPack) // there is nothing here that it could rest on
 	if told.Capabilities.Supports(capability.NoProgress) {
@@ -144,10 +186,7 @@ func download(ctx context.Context, session transport.UploadPackSession, told *pa
 			return err
 		}
 	}
-	req.Wants = []plumbing.Hash{refs.head, refs.tip}
-	for _, t := range refs.tags {
-		req.Wants = append(req.Wants, t.Hash())
-	}
+	req.Wants = wants
 	answer, err := session.UploadPack(ctx, req)
 	if err != nil {
 		return err
