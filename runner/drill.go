@@ -196,18 +196,24 @@ func (d *drill) restorePath(ctx context.Context, path labels.SavedPath, missing 
 // lookAt looks at the probes that were missing so far. The error is the
 // machine's; what was seen before it counts.
 func (d *drill) lookAt(ctx context.Context, missing map[*tracked]bool) (map[*tracked]sighting, error) {
-	looks := map[*tracked]sighting{}
-	for _, p := range d.r.probes {
-		if !missing[p] {
-			continue
+	seen := make([]sighting, len(d.r.probes))
+	var all errgroup.Group
+	for i, p := range d.r.probes {
+		if missing[p] {
+			all.Go(func() error {
+				seen[i] = d.r.ex.look(ctx, p)
+				return seen[i].infra
+			})
 		}
-		look := d.r.ex.look(ctx, p)
-		if look.infra != nil {
-			return looks, look.infra
-		}
-		looks[p] = look
 	}
-	return looks, nil
+	err := all.Wait()
+	looks := map[*tracked]sighting{}
+	for i, p := range d.r.probes {
+		if missing[p] && seen[i].infra == nil {
+			looks[p] = seen[i]
+		}
+	}
+	return looks, err
 }
 
 func (d *drill) prove(path labels.SavedPath, p *tracked) {

@@ -60,8 +60,8 @@ func (s *stageRun) obstacle(ctx context.Context) error {
 		return errInterrupted
 	case s.run.decided.Load():
 		return unver("left out: %s did not pass", s.run.Until)
-	case s.lost != "":
-		return blocked(s.lost)
+	case s.lostBy() != "":
+		return blocked(s.lostBy())
 	case s.stage.Name == StageLint: // it needs no engine
 		return nil
 	}
@@ -70,6 +70,13 @@ func (s *stageRun) obstacle(ctx context.Context) error {
 		return nil
 	}
 	return blocked(by)
+}
+
+// lostBy is the test during which the engine went away; empty: none.
+func (s *stageRun) lostBy() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost
 }
 
 var errInterrupted = unver("interrupted")
@@ -101,9 +108,11 @@ func (s *stageRun) survived(ctx context.Context, name string, err error) error {
 	if s.stage.Name == StageLint || s.stage.Name == StageTeardown || ctx.Err() != nil {
 		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	passed := err == nil || isNote(err)
 	gone := r.Machine.Gone()
-	if gone == r.gone {
+	if gone == r.gone && s.lost == "" { // what ran beside a test that lost the engine has lost it, too
 		if passed {
 			return err
 		}
@@ -113,7 +122,13 @@ func (s *stageRun) survived(ctx context.Context, name string, err error) error {
 			return err
 		}
 	}
-	r.gone, r.running, s.lost = r.Machine.Gone(), nil, name
+	r.gone = r.Machine.Gone()
+	if s.lost == "" {
+		s.lost = name
+	}
+	if s.stage.Name != StageMutants { // there, others may be at it, and nothing follows
+		r.running = nil
+	}
 	if !passed && infraOf(err) != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -29,7 +31,7 @@ func aRun(t *testing.T) (*Run, *hand) {
 	}
 	t.Cleanup(func() { folder.Close() })
 	h := &hand{}
-	r := &Run{Config: Config{RunID: "r1", Machine: h, Folder: folder, Vault: NewVault(), Now: time.Now}, observer: &locked{}}
+	r := &Run{Config: Config{RunID: "r1", Machine: h, Folder: folder, Vault: NewVault(), Now: time.Now}, observer: &locked{}, leaks: &leaks{}, kept: &atomic.Int64{}}
 	return r, h
 }
 
@@ -197,6 +199,28 @@ func TestUntil(t *testing.T) {
 	tells(t, stageOf(t.Context(), r, StageBackup, nil, nil, errors.New("lost"), nil), "pass ", "fail lost", left)
 	tells(t, stageOf(t.Context(), r, StageRestore, nil, nil), left)
 	tells(t, stageOf(t.Context(), r, StageTeardown, nil, nil), "pass ")
+}
+
+// An engine that goes away takes the word from every test that was going on.
+func TestEngineGoneBesideAnother(t *testing.T) {
+	r, h := aRun(t)
+	stage := r.runStage(t.Context(), StageMutants, func(ctx context.Context, s *stageRun) error {
+		began, over := make(chan bool), make(chan bool)
+		var work sync.WaitGroup
+		work.Go(func() {
+			s.test(ctx, "beside", func(context.Context) error { close(began); <-over; return nil })
+		})
+		<-began
+		s.test(ctx, "first", func(context.Context) error { h.gone++; return nil })
+		close(over)
+		work.Wait()
+		return nil
+	})
+	for _, test := range stage.Tests {
+		if test.Status != Unver {
+			t.Errorf("%s is %s (%s)", test.Name, test.Status, test.Reason)
+		}
+	}
 }
 
 func TestOutputThatNobodyRead(t *testing.T) {

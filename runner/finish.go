@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"coopcloud.tech/abra-ccci/labels"
 	"coopcloud.tech/abra-ccci/lint"
@@ -106,7 +107,7 @@ func (r *Run) teardownStage(ctx context.Context) {
 // clearAway removes all that the run made and proves it. Whatever comes of
 // that, nothing of the run's own stays on disk but its record and logs.
 func (r *Run) clearAway(ctx context.Context) error {
-	err := r.Deployer.Undeploy(ctx, Removal{Volumes: true, Secrets: true, Grace: teardownGrace, Await: true})
+	err := r.undeployAll(ctx)
 	left, unseen := r.left(ctx)
 	switch {
 	case unseen != nil:
@@ -122,6 +123,20 @@ func (r *Run) clearAway(ctx context.Context) error {
 	return errors.Join(err, infraIf("remove the run's working files", r.Folder.Sweep()))
 }
 
+// undeployAll removes the app and its twins.
+func (r *Run) undeployAll(ctx context.Context) error {
+	all := append([]*Run{r}, r.twins...)
+	errs := make([]error, len(all))
+	var work sync.WaitGroup
+	for i, app := range all {
+		work.Go(func() {
+			errs[i] = app.Deployer.Undeploy(ctx, Removal{Volumes: true, Secrets: true, Grace: teardownGrace, Await: true})
+		})
+	}
+	work.Wait()
+	return errors.Join(errs...)
+}
+
 // left asks what is left, also when there is no time any more to remove it.
 func (r *Run) left(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime)
@@ -135,7 +150,11 @@ func (r *Run) leaked() error {
 	if err := r.leaks.err(); err != nil {
 		return err
 	}
-	if gaps := r.Machine.LogGaps(); len(gaps) > 0 {
+	gaps := r.Machine.LogGaps()
+	for _, twin := range r.twins {
+		gaps = append(gaps, twin.Machine.LogGaps()...)
+	}
+	if len(gaps) > 0 {
 		return unver("not all output was read: %s", strings.Join(gaps, "; "))
 	}
 	return nil

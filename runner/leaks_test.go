@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func runWith(t testing.TB, files ...string) *Run {
 		t.Fatal(err)
 	}
 	return &Run{Config: Config{Folder: folder, Vault: NewVault(), Suite: NoSuite("notes"), Domain: "d.example.com",
-		Head: &recipe.Checkout{Recipe: "notes", Dir: head, Sample: sample}}, secrets: map[string]Secret{}}
+		Head: &recipe.Checkout{Recipe: "notes", Dir: head, Sample: sample}}, secrets: map[string]Secret{}, leaks: &leaks{}, kept: &atomic.Int64{}}
 }
 
 func TestServiceLog(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // A tracked probe knows the tokens that were seeded, and so must come back.
@@ -72,10 +74,26 @@ func (x *exerciser) seed(ctx context.Context, p *tracked) error {
 	return nil
 }
 
+// each asks for every token that was seeded, some at the same time. The replies
+// are in the order of seeding.
+func (x *exerciser) each(p *tracked, ask func(vars) reply) []reply {
+	replies := make([]reply, len(p.tokens))
+	var all errgroup.Group
+	all.SetLimit(atOnce)
+	for i, token := range p.tokens {
+		all.Go(func() error {
+			replies[i] = ask(x.token(token))
+			return nil
+		})
+	}
+	_ = all.Wait() // what went wrong is in the replies
+	return replies
+}
+
 // present asks for every token that was seeded: all must be there.
 func (x *exerciser) present(ctx context.Context, p *tracked) reply {
-	for i, token := range p.tokens {
-		if r := x.holdsWithin(ctx, p.Check, x.token(token)); r.answer != holds {
+	for i, r := range x.each(p, func(v vars) reply { return x.holdsWithin(ctx, p.Check, v) }) {
+		if r.answer != holds {
 			r.reason = fmt.Sprintf("seeding %d of %d: %s", i+1, len(p.tokens), r.reason)
 			return r
 		}
@@ -85,8 +103,8 @@ func (x *exerciser) present(ctx context.Context, p *tracked) reply {
 
 // absent asks for every token that was seeded: all must miss, asked twice.
 func (x *exerciser) absent(ctx context.Context, p *tracked) error {
-	for i, token := range p.tokens {
-		switch r := x.missesWithin(ctx, p.Check, x.token(token)); {
+	for i, r := range x.each(p, func(v vars) reply { return x.missesWithin(ctx, p.Check, v) }) {
+		switch {
 		case r.infra != nil:
 			return r.infra
 		case r.answer == holds:
@@ -130,8 +148,7 @@ func (x *exerciser) glance(ctx context.Context, p *tracked) sighting {
 // see sums up what asking for each token came to.
 func (x *exerciser) see(p *tracked, ask func(vars) reply) sighting {
 	s := sighting{green: true, missing: true}
-	for _, token := range p.tokens {
-		r := ask(x.token(token))
+	for _, r := range x.each(p, ask) {
 		s.green = s.green && r.answer == holds
 		s.missing = s.missing && r.answer == misses
 		s.missed = s.missed || r.answer == misses

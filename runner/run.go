@@ -54,6 +54,10 @@ type Config struct {
 	Sabotage func(context.Context, *Rig) error
 	Spoiler  Spoiler // for Sabotage
 
+	// NewTwin makes what a second app of the run works with, under a stack name of
+	// its own, for Sabotage; its tasks' logs go where log says. nil: there is only one.
+	NewTwin func(stack string, log LogSink) (*Twin, error)
+
 	Vault    *Vault
 	Folder   *Folder
 	Observer Observer
@@ -71,8 +75,10 @@ type Run struct {
 	probes   []*tracked
 
 	secrets map[string]Secret // by full name: generated once, kept to the end
-	leaks   leaks
-	kept    atomic.Int64 // bytes of the tasks' logs
+	leaks   *leaks
+	kept    *atomic.Int64 // bytes of the tasks' logs
+	twins   []*Run
+	twin    bool // of another run, which keeps the record
 
 	running  *Deployment // what the engine runs now, if it is whole
 	headPlan *labels.Plan
@@ -93,7 +99,7 @@ type Run struct {
 	mu      sync.Mutex
 	results Results
 	saved   *Results // results as they were saved last, redacted
-	meter   meter
+	meter   *meter
 	blame   blame // for results.Fault
 }
 
@@ -107,14 +113,14 @@ const DefaultTeardownTimeout = 5 * time.Minute
 // New prepares a run. The error tells what could not be resolved; nothing was
 // deployed.
 func New(c Config) (*Run, error) {
-	r := &Run{Config: c, observer: &locked{o: c.Observer}, stack: recipe.StackName(c.Domain), secrets: map[string]Secret{}}
+	r := &Run{Config: c, observer: &locked{o: c.Observer}, stack: recipe.StackName(c.Domain), secrets: map[string]Secret{}, leaks: &leaks{}, kept: &atomic.Int64{}, meter: &meter{}}
 	r.results = Results{
 		Schema: Schema, Tool: c.Tool, RunID: c.RunID, Recipe: c.Head.Recipe, Version: c.Head.Commit.Version, Head: c.Head.Commit.SHA,
 		PR: c.PR, Started: c.Now().UTC(), Deployer: "swarm", BackupEngine: "restic", Engine: c.Engine, Suite: SuiteRecord{c.Suite.Digest}, Images: map[string]string{},
 		Stages: []Stage{}, Coverage: []Coverage{}, Notices: []labels.Notice{}, Snapshots: []Snapshot{}, Deviations: []string{},
 		Flags: Flags{CleanTeardown: Unver, NoSecretLeak: Unver}, Lint: LintRecord{Tool: "abra-ccci", Rules: []lint.Result{}},
 	}
-	r.Config.metered(&r.meter)
+	r.Config.metered(r.meter)
 	if err := recipe.CheckOverrides(c.Suite.Deploy.Env); err != nil {
 		return nil, c.Suite.wrong("deploy.env", err.Error(), "")
 	}
@@ -173,7 +179,7 @@ func (r *Run) suiteEnv() map[string]string {
 
 // deployment resolves a checkout with an app's env into something to deploy.
 func (r *Run) deployment(c *recipe.Checkout, app *labels.Env) (*Deployment, error) {
-	stack, notices, err := c.Stack(app)
+	stack, notices, err := c.StackAs(app, r.stack)
 	if err != nil {
 		return nil, err
 	}
@@ -263,7 +269,7 @@ func (r *Run) exercise(stack *labels.Stack) {
 	for _, s := range r.secrets {
 		values["SECRET:"+s.Short] = s.Value
 	}
-	r.ex = &exerciser{tasks: r.Tasks, standing: r.Standing, meter: &r.meter, vars: values, redact: r.Vault.Redact}
+	r.ex = &exerciser{tasks: r.Tasks, standing: r.Standing, meter: r.meter, vars: values, redact: r.Vault.Redact}
 	for _, svc := range stack.Services {
 		r.ex.services = append(r.ex.services, svc.Name)
 	}
@@ -361,8 +367,10 @@ const noBackups = "neither the head nor the base enables backups (no backupbot.b
 // deploy puts d on the engine, and notes what is really there.
 func (r *Run) deploy(ctx context.Context, d *Deployment) (*Observed, error) {
 	r.running, r.told = nil, map[string]int{}
-	if err := r.writeEnv(d.App); err != nil {
-		return nil, err
+	if !r.twin {
+		if err := r.writeEnv(d.App); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.Deployer.Deploy(ctx, d); err != nil {
 		return nil, err

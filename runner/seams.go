@@ -36,8 +36,9 @@ type Removal struct {
 	Volumes bool          // every volume of the run
 	Secrets bool          // every secret of the run
 	Grace   time.Duration // a task that has not stopped by then is killed; 0: what its service says
-	// KeepNetworks leaves them for a deployment that follows at once: Swarm takes
-	// seconds to let go of one.
+	// KeepNetworks leaves them for a deployment that follows at once, and does not
+	// wait until Swarm forgets tasks that have no container any more: it takes
+	// seconds to let go of a network.
 	KeepNetworks bool
 	Await        bool // wait for an engine that has gone away, until ctx ends
 }

@@ -16,7 +16,7 @@ import (
 // mixed line by line, redacted and made printable. What is not stored, as the
 // log is full, is no text of its own: the first two are searched alone.
 func (r *Run) ServiceLog(service, task string) (stdout, stderr io.WriteCloser) {
-	dst := &cutLog{left: maxTaskLog, all: &r.kept} // a log that can't be stored is searched all the same
+	dst := &cutLog{left: maxTaskLog, all: r.kept} // a log that can't be stored is searched all the same
 	f, err := r.Folder.Log(filepath.Join("logs", "services", Slug(service)+"."+Slug(task)+".log"))
 	if err == nil {
 		dst.file = f

@@ -6,14 +6,20 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
 // A stageRun records the tests of one stage while it runs.
 type stageRun struct {
-	run   *Run
+	run *Run
+
+	mu    sync.Mutex // tests of the stage mutants may go on at the same time
+	begun int        // tests that have a log
 	stage Stage
+	order []int  // of each recorded test: when it began
 	lost  string // the test during which the engine went away
 }
 
@@ -79,16 +85,17 @@ func (s *stageRun) test(ctx context.Context, name string, body func(context.Cont
 	case err == errInterrupted:
 		return false
 	case err != nil:
-		s.record(Test{Name: name, Status: Unver, Reason: err.Error()})
+		s.record(s.begin(), Test{Name: name, Status: Unver, Reason: err.Error()})
 		return false
 	}
 	r.observer.Step(name)
-	log := filepath.Join("logs", s.stage.Name, fmt.Sprintf("%02d-%s.log", len(s.stage.Tests)+1, name))
+	number := s.begin()
+	log := filepath.Join("logs", s.stage.Name, fmt.Sprintf("%02d-%s.log", number, name))
 	start := r.Now()
 	err := s.survived(ctx, name, s.logged(ctx, log, body))
 	t := Test{Name: name, MS: r.Now().Sub(start).Milliseconds(), Log: log}
 	t.Status, t.Reason = s.judge(ctx, name, err)
-	s.record(t)
+	s.record(number, t)
 	if name == r.Until && t.Status != Pass {
 		r.decided.Store(true)
 	}
@@ -137,10 +144,23 @@ func infraIf(op string, err error) error {
 	return &InfraError{Op: op, Err: err}
 }
 
-// record adds a finished test.
-func (s *stageRun) record(t Test) {
+// begin numbers a test of the stage.
+func (s *stageRun) begin() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun++
+	return s.begun
+}
+
+// record adds a finished test. Those that went on at the same time stand in the
+// order in which they began.
+func (s *stageRun) record(number int, t Test) {
 	t.Reason = Printable(s.run.Vault.Redact(t.Reason))
-	s.stage.Tests = append(s.stage.Tests, t)
+	s.mu.Lock()
+	at, _ := slices.BinarySearch(s.order, number)
+	s.order = slices.Insert(s.order, at, number)
+	s.stage.Tests = slices.Insert(s.stage.Tests, at, t)
+	s.mu.Unlock()
 	s.run.observer.TestDone(s.stage.Name, t)
 }
 

@@ -202,23 +202,24 @@ func (x *exerciser) holdsWithin(ctx context.Context, steps []Step, v vars) reply
 	})
 }
 
-// missesWithin asks a check until it misses, and then once more: data that
-// flickers is not gone.
+// missesWithin asks a check until it misses, and at once again: data that
+// flickers is not gone. An error after a miss proves as little as one before
+// it, as where a service falls between the two: it is asked anew.
 func (x *exerciser) missesWithin(ctx context.Context, steps []Step, v vars) reply {
 	patience := longest(steps)
-	r := x.poll(ctx, func() (reply, bool) {
+	return x.poll(ctx, func() (reply, bool) {
 		r := x.all(ctx, steps, v)
-		return r, r.answer == misses || r.infra != nil
+		if r.answer != misses {
+			return r, r.infra != nil
+		}
+		r = x.all(ctx, steps, v)
+		return r, r.answer != broken || r.infra != nil
 	}, func(r reply) time.Duration {
 		if r.answer == broken {
 			return max(patience, readiness)
 		}
 		return patience
 	})
-	if r.answer == misses {
-		return x.all(ctx, steps, v)
-	}
-	return r
 }
 
 // longest is the longest within of the steps.

@@ -118,6 +118,29 @@ func TestPatience(t *testing.T) {
 	}
 }
 
+// A service that falls between two misses is waited for: what it held may be
+// there again.
+func TestErrorAfterAMissIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		falls := scripted(func(string, Command) (Output, error) {
+			calls++
+			switch calls {
+			case 1:
+				return Output{Stdout: []byte("nothing")}, nil
+			case 2, 3:
+				return Output{Exit: 1, Stderr: []byte("database is down")}, nil
+			}
+			return Output{Stdout: []byte("tok")}, nil
+		})
+		x := &exerciser{tasks: falls, vars: vars{}}
+		check := []Step{{Service: "app", Run: []string{"get"}, Contains: text("tok")}}
+		if got := x.missesWithin(t.Context(), check, x.vars); got.answer != holds {
+			t.Errorf("%s (%s) after %d calls, want holds", got.answer, got.reason, calls)
+		}
+	})
+}
+
 // Data that flickers is not gone.
 func TestMissAskedTwice(t *testing.T) {
 	calls := 0
@@ -132,6 +155,31 @@ func TestMissAskedTwice(t *testing.T) {
 	check := []Step{{Service: "app", Run: []string{"get"}, Contains: text("tok")}}
 	if got := x.missesWithin(t.Context(), check, x.vars); got.answer != holds || calls != 2 {
 		t.Errorf("%s after %d calls, want holds after 2", got.answer, calls)
+	}
+}
+
+// A check that misses now and then kills no mutant, however the misses fall.
+func TestFlickeringCheckIsNoMiss(t *testing.T) {
+	there, gone := Output{Stdout: []byte("tok")}, Output{}
+	for _, tt := range []struct {
+		said []Output
+		want Sight
+	}{
+		{[]Output{there}, SightGreen},
+		{[]Output{gone, there}, SightError},
+		{[]Output{gone, gone, there}, SightError},
+		{[]Output{gone, gone, {Exit: 1}}, SightError},
+		{[]Output{gone, gone, gone}, SightMiss},
+	} {
+		calls := 0
+		x := &exerciser{vars: vars{}, tasks: scripted(func(string, Command) (Output, error) {
+			calls++
+			return tt.said[calls-1], nil
+		})}
+		p := &tracked{Probe: Probe{Check: []Step{{Service: "app", Run: []string{"get"}, Contains: text("tok")}}}, tokens: []string{"t"}}
+		if got := x.firstLook(t.Context(), p); got.sight() != tt.want || calls != len(tt.said) {
+			t.Errorf("%v: %s (%s) after %d calls, want %s", tt.said, got.sight(), got.reason, calls, tt.want)
+		}
 	}
 }
 

@@ -101,17 +101,21 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // A SuiteError says what is wrong with a suite, or another file that people
 // write for this tool, and where.
 type SuiteError struct {
-	File string
-	Line int    // 0 where it is not known
-	Key  string // "probe[1].check[0]"; may be empty
-	Msg  string
-	Tip  string
+	File   string
+	Line   int    // 0 where it is not known
+	Column int    // likewise
+	Key    string // "probe[1].check[0]"; may be empty
+	Msg    string
+	Tip    string
 }
 
 func (e *SuiteError) Error() string {
 	where := e.File
 	if e.Line > 0 {
 		where = fmt.Sprintf("%s:%d", where, e.Line)
+	}
+	if e.Column > 0 {
+		where = fmt.Sprintf("%s:%d", where, e.Column)
 	}
 	if e.Key != "" {
 		where += ": " + e.Key
@@ -151,7 +155,7 @@ var suiteKeys = []string{"recipe", "deploy", "probe", "functional", "exclude", "
 	"equals", "matches", "status", "gone_exit", "gone_status", "within"}
 
 // DecodeTOML reads a file of a format of ours strictly: an unknown key is an
-// error with its line and the nearest of keys. Errors are *SuiteError.
+// error with its line and column, and the nearest of keys. Errors are *SuiteError.
 func DecodeTOML(source string, data []byte, into any, keys []string) error {
 	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(into); err != nil {
 		return decodeError(source, err, keys)
@@ -163,16 +167,16 @@ func decodeError(source string, err error, keys []string) error {
 	var strict *toml.StrictMissingError
 	if errors.As(err, &strict) && len(strict.Errors) > 0 {
 		first := strict.Errors[0]
-		line, _ := first.Position()
+		line, column := first.Position()
 		key := first.Key()
 		last := key[len(key)-1]
-		return &SuiteError{File: source, Line: line, Msg: fmt.Sprintf("unknown key %q", last),
+		return &SuiteError{File: source, Line: line, Column: column, Msg: fmt.Sprintf("unknown key %q", last),
 			Tip: fmt.Sprintf("the nearest known key is %q", nearest(last, keys))}
 	}
 	var decode *toml.DecodeError
 	if errors.As(err, &decode) {
-		line, _ := decode.Position()
-		return &SuiteError{File: source, Line: line, Msg: strings.TrimPrefix(decode.Error(), "toml: ")}
+		line, column := decode.Position()
+		return &SuiteError{File: source, Line: line, Column: column, Msg: strings.TrimPrefix(decode.Error(), "toml: ")}
 	}
 	return &SuiteError{File: source, Msg: err.Error()}
 }

@@ -21,7 +21,7 @@ func TestParseSuiteRefuses(t *testing.T) {
 	tests := []struct {
 		name, suite, want string
 	}{
-		{"unknown key", "recipe = \"x\"\n[deploy]\ntimeuot = \"1m\"\n", `s.toml:3: unknown key "timeuot"`},
+		{"unknown key", "recipe = \"x\"\n[deploy]\ntimeuot = \"1m\"\n", `s.toml:3:1: unknown key "timeuot"`},
 		{"unknown key in a step", "recipe = \"x\"\n[deploy]\nsetup = [{ service = \"app\", rum = [\"x\"] }]\n", `unknown key "rum"`},
 		{"not toml", "recipe = \n", "s.toml:1"},
 		{"no recipe", "[deploy]\n", "no recipe"},

@@ -56,9 +56,13 @@ type Tasks interface {
 type Engine struct {
 	box   Box
 	tasks Tasks
+	*repo
+}
 
+// A repo is what is known of the repository.
+type repo struct {
 	mu       sync.Mutex
-	ready    bool                // the repository exists and restic is new enough
+	ready    bool                // it exists, and restic is new enough
 	listings map[string]*listing // by snapshot id; snapshots never change
 }
 
@@ -67,8 +71,11 @@ var _ runner.BackupEngine = (*Engine)(nil)
 // New returns an engine that works in box and runs hooks through tasks. The
 // repository is made at the first use.
 func New(box Box, tasks Tasks) *Engine {
-	return &Engine{box: box, tasks: tasks, listings: map[string]*listing{}}
+	return &Engine{box, tasks, &repo{listings: map[string]*listing{}}}
 }
+
+// Beside returns an engine for another app with the same repository.
+func (e *Engine) Beside(box Box, tasks Tasks) *Engine { return &Engine{box, tasks, e.repo} }
 
 // Files lists a snapshot volume by volume, sorted, without hashes. A volume
 // of which only a path was saved has the directories that lead to it too.

@@ -80,6 +80,7 @@ type Options struct {
 	Binds      map[string]string // more host paths for the toolbox, read-only: container path -> host path
 	Env        []string          // of the toolbox: RESTIC_REPOSITORY=…
 
+	Limits     Limits
 	NoIPVS     bool // the kernel can't do virtual IPs: force dnsrr
 	AllowPaths bool // `file:` paths of configs and secrets may leave the checkout
 

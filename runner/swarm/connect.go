@@ -33,6 +33,8 @@ type Facts struct {
 	Free     int64  // bytes free there for us; -1 where it can't be seen from here
 	Node     string // id of this node in its swarm
 	Nodes    int    // of the swarm
+	CPUs     int    // cores of this node
+	Memory   int64  // its bytes
 	Manager  bool
 }
 
@@ -92,6 +94,7 @@ func sameKernel(info system.Info) bool {
 func (f Facts) with(info system.Info, cli *client.Client) Facts {
 	f.ID, f.Version, f.API = info.ID, info.ServerVersion, cli.ClientVersion()
 	f.Driver, f.DataRoot = info.Driver, info.DockerRootDir
+	f.CPUs, f.Memory = info.NCPU, info.MemTotal
 	f.Node, f.Nodes, f.Manager = info.Swarm.NodeID, info.Swarm.Nodes, info.Swarm.ControlAvailable
 	f.Here = strings.HasPrefix(f.Host, "unix://") && sameKernel(info)
 	f.Free = -1

@@ -70,6 +70,7 @@ func (a *App) draw(d *runner.Deployment) (*blueprint, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.Limits.boundAll(bp)
 	bp.specs = make(map[string]string, len(bp.services))
 	for name, spec := range bp.services {
 		sortReferences(spec.TaskTemplate.ContainerSpec)

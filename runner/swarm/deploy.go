@@ -119,13 +119,14 @@ func (a *App) markMount(m *mount.Mount) {
 }
 
 // claim refuses a stack name under which anything exists that this run did not
-// create: it would be changed, or mounted, and removed in the end.
+// create: it would be changed, or mounted, and removed in the end. What is ours
+// is listed first: Swarm may be forgetting tasks of ours meanwhile.
 func (a *App) claim(ctx context.Context, bp *blueprint) error {
-	all, err := collect(ctx, a.cli, a.ofStack())
+	ours, err := collect(ctx, a.cli, a.mine())
 	if err != nil {
 		return err
 	}
-	ours, err := collect(ctx, a.cli, a.mine())
+	all, err := collect(ctx, a.cli, a.ofStack())
 	if err != nil {
 		return err
 	}

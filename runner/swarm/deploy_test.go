@@ -1,15 +1,19 @@
 package swarm
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/swarm"
 	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/docker/client"
 	"github.com/google/go-cmp/cmp"
 
 	"coopcloud.tech/abra-ccci/labels"
@@ -335,4 +339,35 @@ func TestServicesNoLongerInTheSpecAreRemoved(t *testing.T) {
 			t.Errorf("a task of the removed service is %s", task.Status.State)
 		}
 	}
+}
+
+// Swarm remembers a task for some seconds after its service is gone. One that
+// it forgets while the engine's objects are listed is not somebody else's.
+func TestForgottenTasksAreNotForeign(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.deploy(serveOnly)
+	r.cli = &forgetful{APIClient: r.cli, forget: func() {
+		if err := r.Undeploy(r.ctx, runner.Removal{Grace: time.Nanosecond}); err != nil {
+			t.Error(err)
+		}
+	}}
+	if err := r.claim(r.ctx, &blueprint{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A forgetful engine forgets something just after it has first listed its tasks.
+type forgetful struct {
+	client.APIClient
+	asked  atomic.Bool
+	forget func()
+}
+
+func (f *forgetful) TaskList(ctx context.Context, o swarm.TaskListOptions) ([]swarm.Task, error) {
+	list, err := f.APIClient.TaskList(ctx, o)
+	if f.asked.CompareAndSwap(false, true) {
+		f.forget()
+	}
+	return list, err
 }

@@ -212,7 +212,7 @@ type process struct {
 	stdout, stderr io.Writer
 	kill           func(context.Context) error
 
-	exec string // its id
+	container, exec string // their ids
 }
 
 func (p *process) create(ctx context.Context, id string) error {
@@ -220,7 +220,7 @@ func (p *process) create(ctx context.Context, id string) error {
 		Cmd: p.argv, Env: append([]string{markVariable + "=" + p.mark}, p.env...),
 		AttachStdin: p.stdin != nil, AttachStdout: true, AttachStderr: true,
 	})
-	p.exec = made.ID
+	p.container, p.exec = id, made.ID
 	return err
 }
 
@@ -232,7 +232,7 @@ func (p *process) run(ctx context.Context) (int, error) {
 		if ctx.Err() != nil {
 			return 0, p.end(ctx, nil) // it may have started all the same
 		}
-		if cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) {
+		if p.app.ended(ctx, p.container) { // the engine's client keeps to itself what it was refused for
 			return 0, ErrDied
 		}
 		return 0, fault(ctx, "start exec", err)

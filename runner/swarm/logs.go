@@ -119,6 +119,8 @@ func (l *logs) follow(id, service, task string) *follower {
 		if err != nil {
 			l.gaps[id] = fmt.Sprintf("%s: %v", f.what, err)
 			delete(l.followers, id)
+		} else if read := f.read.Load(); l.app.Limits.lost(read) {
+			l.gaps[id] = fmt.Sprintf("%s: it said more than is kept, so some may be lost; %d bytes were read", f.what, read)
 		}
 	}()
 	return f

@@ -32,6 +32,7 @@ type object struct {
 	id, name  string
 	labels    map[string]string
 	container container.Summary // of a container
+	ran       string            // of a task: its container's id, if it ever had one
 	service   swarm.Service     // of a service
 }
 
@@ -62,6 +63,18 @@ func (all objects) without(others objects) []string {
 }
 
 func (all objects) names() []string { return all.without(nil) }
+
+// withoutSpent leaves out tasks whose container is not among those that are there,
+// which were listed after them. Swarm remembers them for some seconds more, until they
+// have left their networks; they hold nothing any more, and a task never gets a second
+// container.
+func (all objects) withoutSpent(containers objects) objects {
+	there := map[string]bool{}
+	for _, c := range containers {
+		there[c.id] = true
+	}
+	return slices.DeleteFunc(all, func(o object) bool { return o.kind == tasks && o.ran != "" && !there[o.ran] })
+}
 
 // collect lists everything that matches a filter on labels, sorted by kind and name.
 func collect(ctx context.Context, cli client.APIClient, f filters.Args) (objects, error) {
@@ -105,6 +118,9 @@ func listTasks(ctx context.Context, cli client.APIClient, f filters.Args) (out o
 		o := object{kind: tasks, id: t.ID, name: t.ID}
 		if c := t.Spec.ContainerSpec; c != nil {
 			o.labels = c.Labels
+		}
+		if c := t.Status.ContainerStatus; c != nil {
+			o.ran = c.ContainerID
 		}
 		out = append(out, o)
 	}

@@ -22,6 +22,9 @@ type PrivateOptions struct {
 	// Dir is the data root: images, volumes and the swarm in it outlast the
 	// engine. Empty: a directory of its own, which Close removes.
 	Dir string
+	// Runtime is the OCI runtime that starts the containers, "crun" say. Empty: the
+	// engine's own, runc.
+	Runtime string
 	// Log gets a line for each thing that is done; nil: nobody.
 	Log io.Writer
 }
@@ -36,9 +39,11 @@ type PrivateOptions struct {
 // directory) is removed by the next start on the same Dir, or of any
 // throw-away engine.
 type Private struct {
-	site  site
-	log   io.Writer
-	procs *keeper
+	site    site
+	runtime string // program; "": the engine's own
+	name    string // that it was asked for by
+	log     io.Writer
+	procs   *keeper
 
 	mu     sync.Mutex
 	closed bool
@@ -74,7 +79,7 @@ func (s site) netnsFile() string { return filepath.Join("/run/netns", s.netns) }
 // nsenter; without them the error is a *RequirementError. Another live engine
 // on the same Dir is an error.
 func StartPrivate(ctx context.Context, o PrivateOptions) (*Private, error) {
-	programs, err := findPrograms()
+	programs, err := findPrograms(o.Runtime)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +90,7 @@ func StartPrivate(ctx context.Context, o PrivateOptions) (*Private, error) {
 	if err != nil {
 		return nil, fmt.Errorf("private engine: %w", err)
 	}
-	p := &Private{site: s, log: o.Log, procs: newKeeper(lock)}
+	p := &Private{site: s, runtime: programs[o.Runtime], name: o.Runtime, log: o.Log, procs: newKeeper(lock)}
 	if err := p.start(ctx, programs); err != nil {
 		// Close anew: what ended the start may be the end of ctx.
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), privatePause)
@@ -188,7 +193,7 @@ func (p *Private) Halt(ctx context.Context) error {
 // Resume starts dockerd again after Halt, or after it died by itself, at the
 // same address and on the same data.
 func (p *Private) Resume(ctx context.Context) error {
-	programs, err := findPrograms()
+	programs, err := findPrograms(p.name)
 	if err != nil {
 		return err
 	}

@@ -193,7 +193,7 @@ func (s site) programsLeft() []int {
 
 // enginePrograms are the programs that killLeft may kill: an editor or a
 // client with the same path as an argument stays.
-var enginePrograms = []string{"dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v2", "docker-proxy", "runc", "slirp4netns", "nsenter"}
+var enginePrograms = []string{"dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v2", "docker-proxy", "runc", "crun", "slirp4netns", "nsenter"}
 
 func (s site) isOurs(cmdline []byte) bool {
 	args := strings.Split(string(cmdline), "\x00")

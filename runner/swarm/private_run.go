@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -24,17 +25,21 @@ func (e *RequirementError) Hint() string {
 	if e.Missing[0] == "root" {
 		return "run it as root"
 	}
-	return "apt-get install docker.io iproute2 util-linux slirp4netns"
+	return strings.TrimSpace("apt-get install docker.io iproute2 util-linux slirp4netns " + strings.Join(slices.DeleteFunc(slices.Clone(e.Missing), func(name string) bool { return name != "crun" }), " "))
 }
 
 // findPrograms finds what a private engine runs; slirp4netns may lack.
-func findPrograms() (map[string]string, error) {
+func findPrograms(runtime string) (map[string]string, error) {
 	var missing []string
 	if os.Geteuid() != 0 {
 		missing = append(missing, "root")
 	}
 	found := map[string]string{}
-	for _, name := range []string{"dockerd", "containerd", "ip", "nsenter", "unshare", "mount"} {
+	needed := []string{"dockerd", "containerd", "ip", "nsenter", "unshare", "mount"}
+	if runtime != "" {
+		needed = append(needed, runtime)
+	}
+	for _, name := range needed {
 		path, err := findProgram(name)
 		if err != nil {
 			missing = append(missing, name)
@@ -127,10 +132,12 @@ func deadline(ctx context.Context, limit time.Duration) time.Time {
 // engineShell enters a mount namespace's last step: it hides the machine's
 // containerd, which dockerd would else share, and gives dockerd the resolver
 // $1 of its network, if it has one. Mounts go to nobody outside the namespace
-// and with its last process.
+// and with its last process. $2 is a runtime that is not the engine's own: crun
+// takes no machine that has both kinds of cgroups, so the younger one is hidden.
 const engineShell = `mount -t tmpfs -o mode=711 tmpfs /run/containerd || exit 1
 test -z "$1" || mount --bind "$1" /etc/resolv.conf
-shift
+if test -n "$2" && test -d /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
+shift 2
 exec "$@"`
 
 // startEngine starts dockerd, which starts its containerd, and does not wait
@@ -144,9 +151,12 @@ func (p *Private) startEngine(programs map[string]string) error {
 	args := []string{
 		"--net=" + p.site.netnsFile(),
 		programs["unshare"], "--mount", "--propagation", "slave",
-		"/bin/sh", "-c", engineShell, "sh", resolver, programs["dockerd"],
+		"/bin/sh", "-c", engineShell, "sh", resolver, p.runtime, programs["dockerd"],
 	}
 	args = append(args, dockerdArgs(p.site)...)
+	if p.runtime != "" {
+		args = append(args, "--add-runtime", "chosen="+p.runtime, "--default-runtime", "chosen")
+	}
 	if resolver != "" {
 		args = append(args, "--dns", slirpDNS)
 	}

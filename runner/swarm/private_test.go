@@ -26,9 +26,9 @@ import (
 )
 
 // startPrivate starts an engine, and proves at the end that nothing of it is left.
-func startPrivate(t *testing.T, dir string) (*Private, *client.Client) {
+func startPrivate(t *testing.T, dir string, runtime ...string) (*Private, *client.Client) {
 	t.Helper()
-	p, err := StartPrivate(t.Context(), PrivateOptions{Dir: dir, Log: testLog{t}})
+	p, err := StartPrivate(t.Context(), PrivateOptions{Dir: dir, Runtime: strings.Join(runtime, ""), Log: testLog{t}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,8 @@ func noWayToLoopback(t *testing.T, p *Private) {
 	}
 }
 
-// The data root outlasts the engine: volumes, images, and the swarm.
+// The data root outlasts the engine: volumes, images, and the swarm. The next one
+// may start containers with another runtime.
 func TestPrivateEngineKeepsItsData(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data root") // blanks are fine
@@ -176,9 +177,12 @@ func TestPrivateEngineKeepsItsData(t *testing.T) {
 	ok(t, p.Close(context.Background()))
 	nothingLeft(t, p.site)
 
-	_, c = startPrivate(t, dir)
+	p, c = startPrivate(t, dir, "crun")
 	after, err := c.Info(t.Context())
 	ok(t, err)
+	if runtime := after.Runtimes[after.DefaultRuntime]; before.DefaultRuntime != "runc" || !strings.HasSuffix(runtime.Path, "/crun") {
+		t.Errorf("containers were started with %s, and are now with %+v", before.DefaultRuntime, runtime)
+	}
 	if before.Swarm.NodeID != after.Swarm.NodeID {
 		t.Errorf("node %s became %s", before.Swarm.NodeID, after.Swarm.NodeID)
 	}
@@ -188,6 +192,8 @@ func TestPrivateEngineKeepsItsData(t *testing.T) {
 	services, err := c.ServiceList(t.Context(), swarm.ServiceListOptions{})
 	ok(t, err)
 	awaitTask(t, c, services[0].ID)
+	ok(t, p.Close(context.Background()))
+	nothingLeft(t, p.site)
 }
 
 func TestPrivateEngineInUse(t *testing.T) {
@@ -303,6 +309,10 @@ func TestPrivateRequirements(t *testing.T) {
 	}
 	if !strings.HasPrefix(missing.Hint(), "apt-get install docker.io") {
 		t.Errorf("hint %q", missing.Hint())
+	}
+	_, err = StartPrivate(t.Context(), PrivateOptions{Runtime: "crun"})
+	if !errors.As(err, &missing) || !slices.Contains(missing.Missing, "crun") || !strings.HasSuffix(missing.Hint(), " crun") {
+		t.Errorf("without its runtime: %v, hint %q", err, missing.Hint())
 	}
 	if hint := (&RequirementError{[]string{"root"}}).Hint(); hint != "run it as root" {
 		t.Errorf("hint %q", hint)

@@ -257,3 +257,34 @@ func TestMachineFault(t *testing.T) {
 		}
 	}
 }
+
+// A task that had a container which is gone is nothing to wait for; one that never
+// had any may still get it.
+func TestWithoutSpent(t *testing.T) {
+	task := func(id, ran string) object { return object{kind: tasks, id: id, name: id, ran: ran} }
+	all := objects{task("gone", "c1"), task("there", "c2"), task("coming", ""), {kind: volumes, id: "v", name: "v"}}
+	got := strings.Join(all.withoutSpent(objects{{kind: containers, id: "c2"}}).names(), ", ")
+	if got != "task there, task coming, volume v" {
+		t.Error(got)
+	}
+}
+
+func TestRoom(t *testing.T) {
+	for _, tt := range []struct {
+		cpus         int
+		memory, used int64
+		want         int
+	}{
+		{2, 24 << 30, 1 << 30, 2},  // as many as cores
+		{1, 24 << 30, 1 << 30, 1},  // and no more
+		{16, 24 << 30, 4 << 30, 3}, // in half of the memory
+		{16, 1 << 40, 1 << 20, maxRoom},
+		{2, 24 << 30, 20 << 30, 1}, // the first one is there already
+		{2, 24 << 30, 0, 1},        // nobody knows
+		{2, 0, 1 << 30, 1},
+	} {
+		if got := room(Facts{CPUs: tt.cpus, Memory: tt.memory}, tt.used); got != tt.want {
+			t.Errorf("%+v: %d", tt, got)
+		}
+	}
+}

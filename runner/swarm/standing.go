@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/swarm"
+	"github.com/docker/docker/client"
+	"golang.org/x/sync/errgroup"
 
 	"coopcloud.tech/abra-ccci/runner"
 )
@@ -81,18 +84,44 @@ func (a *App) Standing(ctx context.Context) (runner.Standing, error) {
 	return st, nil
 }
 
-// upContainers are the containers of the stack that run, as the engine itself
-// says: Swarm hears of a death a little later.
+// upContainers are the containers of the stack that run. Swarm hears of a death
+// late, and the engine itself a tenth of a second late, in which a check asks
+// what is left of the app: so the runtime is asked for each one's processes.
 func (a *App) upContainers(ctx context.Context) (map[string]bool, error) {
 	list, err := a.cli.ContainerList(ctx, container.ListOptions{Filters: a.mine()})
 	if err != nil {
 		return nil, fault(ctx, "list containers", err)
 	}
-	up := map[string]bool{}
-	for _, c := range list {
-		up[c.ID] = true
+	up := make([]bool, len(list))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(8)
+	for i, c := range list {
+		g.Go(func() (err error) {
+			up[i], err = a.lives(gctx, c.ID)
+			return err
+		})
 	}
-	return up, nil
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for i, c := range list {
+		out[c.ID] = up[i]
+	}
+	return out, nil
+}
+
+// lives tells whether a container has processes. An engine without ps can't
+// list them: there its own word, that the container runs, must do.
+func (a *App) lives(ctx context.Context, id string) (bool, error) {
+	top, err := a.cli.ContainerTop(ctx, id, []string{"-o", "pid"}) // no command lines: they may hold secrets
+	switch {
+	case err == nil:
+		return len(top.Processes) > 0, nil
+	case ctx.Err() != nil || client.IsErrConnectionFailed(err):
+		return false, fault(ctx, "list processes", err)
+	}
+	return strings.Contains(err.Error(), "executable file not found"), nil
 }
 
 // stands judges one service: whether a task of it runs, and what it lacks. It

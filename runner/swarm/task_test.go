@@ -3,11 +3,13 @@ package swarm
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"coopcloud.tech/abra-ccci/runner"
 )
@@ -111,6 +113,55 @@ services: {app: {image: IMAGE, command: [serve], deploy: {restart_policy: {delay
 	r.exec("app", "/app", "ps") // waits for the next task
 	if o := r.observe(); len(o.Tasks) != 1 || o.Tasks[0].ID == first {
 		t.Errorf("tasks are %v", o.Tasks)
+	}
+}
+
+// The container may also end between the making of an exec and its start.
+func TestExecWhenTheContainerHasDied(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.deploy(serveOnly)
+	p := &process{app: r.App, argv: []string{"/app", "ps"}, stdout: io.Discard, stderr: io.Discard}
+	id, err := r.begin(r.ctx, "app", p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Exec(r.ctx, "app", runner.Command{Argv: []string{"/app", "stop"}}); !errors.Is(err, ErrDied) {
+		t.Fatalf("error is %v, want ErrDied", err)
+	}
+	r.until(func() bool { return r.ended(r.ctx, id) })
+	if _, err := p.run(r.ctx); !errors.Is(err, ErrDied) {
+		t.Errorf("error is %v, want ErrDied", err)
+	}
+}
+
+// In the moment in which a container has ended and the engine does not know
+// yet, its service does not stand: a miss is not believed then.
+func TestStandingBeforeTheEngineKnows(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.deploy(serveOnly)
+	if st, err := r.Standing(r.ctx); err != nil || len(st.Down) > 0 {
+		t.Fatalf("%v, %v", st.Down, err)
+	}
+	task, err := r.current(r.ctx, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := task.Status.ContainerStatus.PID
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatalf("process %d of the engine's: %v", pid, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := r.Standing(r.ctx); err != nil || len(st.Down) != 1 {
+		t.Errorf("down: %v, %v", st.Down, err)
 	}
 }
 

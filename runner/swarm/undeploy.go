@@ -40,7 +40,12 @@ func (a *App) Undeploy(ctx context.Context, r runner.Removal) error {
 			if err := a.dropHelpers(ctx); err != nil {
 				return nil, err
 			}
-			return collect(ctx, a.cli, a.mine())
+			all, err := collect(ctx, a.cli, a.mine())
+			if err != nil || !r.KeepNetworks {
+				return all, err
+			}
+			now, err := listContainers(ctx, a.cli, a.mine())
+			return all.withoutSpent(now), fault(ctx, "list containers", err)
 		},
 		keep: map[kind]bool{volumes: !r.Volumes, secrets: !r.Secrets, networks: r.KeepNetworks},
 		last: a.logs.drained,
