@@ -34,13 +34,27 @@ type Canary struct {
 
 	Rungs []string // all that a run needs to climb; nil: all
 	Slow  bool     // its app answers with errors, which the ladder asks again for a while
+	Trial Trial    // what is done beside climbing
+	Like  string   // the canary with the same planted, whose run tells of this one, too
+	Until string   // the test after which the run has told what it was for; "": that of Want
 	Want  Finding
 }
 
+// A Trial says how much of a review is made of a canary. The good recipe in
+// which it is planted gets a whole one.
+type Trial int
+
+// The trials.
+const (
+	Climbed  Trial = iota // none: the ladder tells
+	Read                  // nothing runs: the checks of a review that read
+	Reviewed              // the run is sabotaged with every mutant, and all checks are made
+)
+
 // A Finding is what a run says of a canary.
 type Finding struct {
-	// Rung is the rung that must not pass, or the flag: FlagCleanTeardown or
-	// FlagNoSecretLeak.
+	// Rung is the rung that must not pass; or the flag: FlagCleanTeardown or
+	// FlagNoSecretLeak; or the stage: runner.StageMutants, or StageReview.
 	Rung   string
 	Test   string
 	Status runner.Status // runner.Fail or runner.Unver
@@ -53,11 +67,15 @@ const (
 	FlagNoSecretLeak  = "no_secret_leak"
 )
 
+// StageReview is the stage of a record that holds a review's checks as tests.
+// Only records of selftest have it.
+const StageReview = "review"
+
 // Good returns a good recipe as a canary with nothing planted.
 func Good(name string) Canary { return Canary{Name: name, Of: name} }
 
 // Goods lists the good recipes, sorted.
 func Goods() []string { return []string{"dump", "files", "pair"} }
 
-// All returns every canary, in the order of the ladder.
-func All() []Canary { return slices.Clone(all) }
+// All returns every canary, in the order of the ladder, and then the weak suites.
+func All() []Canary { return slices.Concat(all, weak) }

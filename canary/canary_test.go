@@ -39,7 +39,7 @@ func TestWrite(t *testing.T) {
 			}
 			suite, err := runner.ReadSuite(os.DirFS(w.Suite), w.Suite)
 			if err != nil || suite.Recipe != c.Of {
-				t.Fatalf("suite of %q: %v", suite.Recipe, err)
+				t.Fatalf("the suite: %v", err)
 			}
 			head, err := rec.Commit("")
 			if err != nil {
@@ -57,7 +57,7 @@ func TestWrite(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if refusals := recipe.Refusals(stack, checkout.Dir); len(refusals) > 0 {
+			if refusals := recipe.Refusals(stack, checkout.Dir); (len(refusals) > 0) != (c.Want.Test == "nothing_dangerous") {
 				t.Errorf("refused: %v", refusals)
 			}
 		})
@@ -128,11 +128,19 @@ func TestTable(t *testing.T) {
 		if c.Wrong == "" || w.Test != runner.Slug(w.Test) || w.Test == "" || w.Reason == "" || w.Status != runner.Fail && w.Status != runner.Unver {
 			t.Errorf("%s wants too little: %+v", c.Name, w)
 		}
-		if !slices.Contains(append([]string{FlagCleanTeardown, FlagNoSecretLeak}, runner.Rungs...), w.Rung) {
+		if !slices.Contains(append([]string{FlagCleanTeardown, FlagNoSecretLeak, runner.StageMutants, StageReview}, runner.Rungs...), w.Rung) {
 			t.Errorf("%s: no rung or flag %q", c.Name, w.Rung)
 		}
 		if slices.Contains(runner.Rungs, w.Rung) && !slices.Contains(c.Rungs, w.Rung) {
 			t.Errorf("%s does not climb the rung %s at which it is to be caught", c.Name, w.Rung)
+		}
+		if added := w.Rung == runner.StageMutants || w.Rung == StageReview; added != (c.Trial != Climbed) || w.Rung == runner.StageMutants && c.Trial != Reviewed {
+			t.Errorf("%s is to be caught at %s, and its trial is %d", c.Name, w.Rung, c.Trial)
+		}
+		if c.Like != "" && !slices.ContainsFunc(All(), func(o Canary) bool {
+			return o.Name == c.Like && o.Of == c.Of && o.Trial == c.Trial && o.Until == c.Until && slices.Equal(o.Plant, c.Plant) && slices.Equal(o.Rungs, c.Rungs) && seen[o.Name]
+		}) {
+			t.Errorf("%s is not like %q, which must come before it", c.Name, c.Like)
 		}
 	}
 }

@@ -83,6 +83,11 @@ func JudgeGood(r *runner.Results) Verdict {
 	for _, rung := range runner.Rungs {
 		statuses = append(statuses, r.Rungs[rung])
 	}
+	for _, s := range r.Stages {
+		if s.Name == runner.StageMutants || s.Name == StageReview {
+			statuses = append(statuses, s.Status)
+		}
+	}
 	others := slices.DeleteFunc(statuses, func(s runner.Status) bool { return s == runner.Pass })
 	switch {
 	case r.Interrupted:
@@ -101,13 +106,18 @@ func (v Verdict) because(o Outcome, format string, args ...any) Verdict {
 	return v
 }
 
-// rungOf is the status of a rung or flag.
+// rungOf is the status of a rung, a flag, or what a review added.
 func rungOf(r *runner.Results, rung string) runner.Status {
 	switch rung {
 	case FlagCleanTeardown:
 		return r.Flags.CleanTeardown
 	case FlagNoSecretLeak:
 		return r.Flags.NoSecretLeak
+	}
+	for _, s := range r.Stages {
+		if s.Name == rung && (rung == runner.StageMutants || rung == StageReview) {
+			return s.Status
+		}
 	}
 	return r.Rungs[rung]
 }

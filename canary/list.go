@@ -88,7 +88,7 @@ var all = []Canary{
 		Name: "data-volume-excluded", Of: "pair", Rungs: backup,
 		Wrong: "the volume that holds the data is excluded, with a reason that is not true",
 		Plant: []Edit{
-			{compose, switchOn, switchOn + nextLabel + `- "backupbot.backup.volumes.data=false"`},
+			{compose, "path=/data,/media", "path=/media"},
 			{runner.SuiteFile, "[[functional]]", "[[exclude]]\nvolume = \"data\"\nreason = \"a cache, filled again on start\"\n\n[[functional]]"},
 		},
 		Want: Finding{runner.RungBackupRestore, "restore_returns_text", runner.Fail, "no label saves app:/data, which it covers"},
@@ -192,6 +192,14 @@ var all = []Canary{
 		Want:  Finding{runner.RungLint, "lint_r010", runner.Fail, "traefik.enable=true"},
 	},
 }
+
+const textProbe = `[[probe]]
+name   = "text"
+covers = ["app:/data"]
+seed   = [{ service = "app", run = ["store", "put", "t${TOKEN}", "kept ${TOKEN}"] }]
+check  = [{ service = "app", run = ["store", "get", "t${TOKEN}"], equals = "kept ${TOKEN}", gone_exit = [4] }]
+wipe   = [{ service = "app", run = ["store", "rm", "t${TOKEN}"] }]
+`
 
 const pictureProbe = `[[probe]]
 name   = "picture"
