@@ -203,13 +203,68 @@ func (d *disk) files() map[string][]byte {
 	return out
 }
 
+// clone is a disk of its own in the same state.
+func (d *disk) clone() *disk {
+	copies := map[*inode]*inode{nil: nil}
+	of := func(names map[string]*inode) map[string]*inode {
+		out := map[string]*inode{}
+		for name, i := range names {
+			if _, ok := copies[i]; !ok {
+				own := *i
+				copies[i] = &own
+			}
+			out[name] = copies[i]
+		}
+		return out
+	}
+	c := &disk{seen: of(d.seen), durable: of(d.durable)}
+	for _, r := range d.pending {
+		c.pending = append(c.pending, rename{r.dir, of(r.sets)})
+	}
+	return c
+}
+
+// contents are numbers for what files hold.
+type contents map[string]int
+
+func (c contents) number(data []byte) int {
+	n, ok := c[string(data)]
+	if !ok {
+		n = len(c)
+		c[string(data)] = n
+	}
+	return n
+}
+
 // fingerprint names a set of files, temporary ones apart.
-func fingerprint(files map[string][]byte) string {
+func (c contents) fingerprint(files map[string][]byte) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if !isTemp(name) {
-			fmt.Fprintf(&b, "%s=%x\n", name, digest(files[name]))
+			fmt.Fprint(&b, name, "=", c.number(files[name]), " ")
 		}
 	}
-	return digest([]byte(b.String()))
+	return b.String()
+}
+
+// key names the state of the disk: what is there, and what may be lost.
+// Contents are named by numbers.
+func (d *disk) key(content func([]byte) int) string {
+	var b strings.Builder
+	names := func(of map[string]*inode) {
+		for _, name := range slices.Sorted(maps.Keys(of)) {
+			b.WriteString(name)
+			if i := of[name]; i != nil {
+				fmt.Fprint(&b, "=", content(i.data), i.synced)
+			}
+			b.WriteByte(' ')
+		}
+		b.WriteByte('\n')
+	}
+	names(d.seen)
+	names(d.durable)
+	for _, r := range d.pending {
+		names(r.sets)
+	}
+	return b.String()
 }

@@ -50,9 +50,11 @@
 //
 // The heading has number, claim (else phase, else "ledger"), verdict (else
 // kind) and time. The fields come in a fixed order: phase, claim, kind, repo,
-// pr, head, base, suite, run, results, verdict, scope, mutants, opened, closed,
-// retracts, key (repeated), tool, id, previous, index, origin; those that are
-// empty are left out. previous is the root of the tree before the entry. Then
+// pr, head, base, suite, suite_repo, suite_head, suite_base, run, results,
+// verdict, scope, mutants, opened, closed, retracts, key (repeated), tool, id,
+// previous, index, origin; those that are empty are left out. suite_repo,
+// suite_head and suite_base say where a suite is that lives in another repository
+// than the recipe, at which commit, and what it was before; they go together. previous is the root of the tree before the entry. Then
 // come a summary, "### Checked", a section for each finding, "### Notes". All
 // free text is quoted by "> " and neutral (see [Neutral]): it can't be taken for
 // anything that the ledger says. The parser is strict: what it reads formats

@@ -47,6 +47,15 @@ type Subject struct {
 	Base string `json:"base,omitempty"` // full commit id
 }
 
+// A SuiteSource says where a suite is that lives in another repository than the
+// recipe: which of its commits is spoken of, and which one was in force before.
+// All three are given, or none.
+type SuiteSource struct {
+	SuiteRepo string `json:"suite_repo,omitempty"` // owner/name, or host/owner/name
+	SuiteHead string `json:"suite_head,omitempty"` // full commit id
+	SuiteBase string `json:"suite_base,omitempty"` // full commit id
+}
+
 // Mutants counts what became of the sabotages of a review.
 type Mutants struct {
 	Killed       int `json:"killed"`
@@ -76,7 +85,8 @@ type Content struct {
 	Phase string `json:"phase,omitempty"`
 	Claim string `json:"claim,omitempty"` // M1, M2 …
 	Subject
-	Suite   string   `json:"suite,omitempty"`   // what the review was done with: a commit or a digest
+	Suite string `json:"suite,omitempty"` // what the review was done with: a commit or a digest
+	SuiteSource
 	Run     string   `json:"run,omitempty"`     // id of the run that is spoken of
 	Results string   `json:"results,omitempty"` // sha256:<hex> of its results.json
 	Verdict Verdict  `json:"verdict,omitempty"`

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path"
@@ -13,13 +14,15 @@ import (
 // An explorer runs writers against a model of a disk, in every order of two
 // switches, with every writer dying at every operation, and the power going
 // at each of these moments, with everything that may then be lost being lost.
+// What was looked at once is not looked at again.
 type explorer struct {
-	start     map[string][]byte
-	keys      []*Signer
-	now       time.Time
-	wrap      func(Folder) Folder // a defence taken out, for negative controls
-	checked   map[string]bool
-	images    int
+	start  map[string][]byte
+	keys   []*Signer
+	now    time.Time
+	wrap   func(Folder) Folder // a defence taken out, for negative controls
+	disks  map[string]bool     // looked at
+	images map[string]bool     // of disks after power cuts, looked at
+	contents
 	violation string // the first one
 }
 
@@ -32,7 +35,8 @@ func newExplorer(t *testing.T) *explorer {
 	must(t, err)
 	_, err = l.Append(Content{Kind: Orientation, Phase: "mailu", Prose: "first", ID: b.id("first")}, b.adversary, b.now)
 	must(t, err)
-	return &explorer{start: d.files(), keys: []*Signer{b.adversary, b.second, b.adversary}, now: b.now, checked: map[string]bool{}}
+	return &explorer{start: d.files(), keys: []*Signer{b.adversary, b.second, b.adversary}, now: b.now,
+		disks: map[string]bool{}, images: map[string]bool{}, contents: contents{}}
 }
 
 func (x *explorer) fail(format string, args ...any) {
@@ -41,80 +45,101 @@ func (x *explorer) fail(format string, args ...any) {
 	}
 }
 
-// A writer is one process with one entry to append.
+// A writer is one process with one entry to append. It runs only while the
+// explorer waits for it: between operations it stands still.
 type writer struct {
 	name    string
 	content Content
-	step    chan struct{} // take a turn
-	ran     chan struct{} // the turn is over
+	ready   chan struct{} // it stands before an operation
+	step    chan struct{} // do it
 	done    chan struct{}
 	dead    chan struct{}
+	ended   bool
 	ops     int
+	did     operation // the last one
 	err     error
 	acked   bool
 }
 
+// An operation is what others may notice of what a writer does.
+type operation int
+
+const (
+	looks      operation = iota
+	looksAtLog           // at a file that is the same at any time
+	changes
+)
+
 // A metered folder waits before each operation for its writer's turn.
 type metered struct {
 	Folder
-	w *writer
+	w     *writer
+	fixed map[string][]byte
 }
 
-// turn waits for the writer's turn; what it returns ends the operation.
-func (m metered) turn() func() {
+// turn waits for the writer's turn.
+func (m metered) turn(o operation) {
 	select {
-	case <-m.w.step:
-		return func() { m.w.ran <- struct{}{} }
+	case m.w.ready <- struct{}{}:
 	case <-m.w.dead:
 		runtime.Goexit()
-		return nil
 	}
+	select {
+	case <-m.w.step:
+	case <-m.w.dead:
+		runtime.Goexit()
+	}
+	m.w.did = o
 }
 
 func (m metered) Read(name string) ([]byte, error) {
-	defer m.turn()()
+	if m.fixed[name] != nil && path.Dir(name) != "." {
+		m.turn(looksAtLog)
+	} else {
+		m.turn(looks)
+	}
 	return m.Folder.Read(name)
 }
 
 func (m metered) List(dir string) ([]string, error) {
-	defer m.turn()()
+	m.turn(looks)
 	return m.Folder.List(dir)
 }
 
 func (m metered) Write(name string, data []byte) error {
-	defer m.turn()()
+	m.turn(changes)
 	return m.Folder.Write(name, data)
 }
 
 func (m metered) Sync(name string) error {
-	defer m.turn()()
+	m.turn(changes)
 	return m.Folder.Sync(name)
 }
 
 func (m metered) Link(old, new string) error {
-	defer m.turn()()
+	m.turn(changes)
 	return m.Folder.Link(old, new)
 }
 
 func (m metered) Rename(old, new string) error {
-	defer m.turn()()
+	m.turn(changes)
 	return m.Folder.Rename(old, new)
 }
 
 func (m metered) Remove(name string) error {
-	defer m.turn()()
+	m.turn(changes)
 	return m.Folder.Remove(name)
 }
 
-// launch starts writer n; it waits before its first operation.
+// launch starts writer n; it stands before its first operation.
 func (x *explorer) launch(d *disk, n int) *writer {
-	w := &writer{name: string(rune('a' + n)), step: make(chan struct{}), ran: make(chan struct{}), done: make(chan struct{}), dead: make(chan struct{})}
+	w := &writer{name: string(rune('a' + n)), ready: make(chan struct{}), step: make(chan struct{}), done: make(chan struct{}), dead: make(chan struct{})}
 	w.content = Content{Kind: Orientation, Phase: "mailu", Prose: "by " + w.name, ID: strings.Repeat(w.name, 32)}
 	var f Folder = d
 	if x.wrap != nil {
 		f = x.wrap(d)
 	}
-	f = metered{f, w}
+	f = metered{f, w, x.start}
 	go func() {
 		defer close(w.done)
 		w.err = errors.New("died")
@@ -131,61 +156,74 @@ func (x *explorer) launch(d *disk, n int) *writer {
 		var rendering *RenderError
 		w.acked = err == nil || errors.As(err, &rendering)
 	}()
+	w.await()
 	return w
+}
+
+// await waits until the writer stands again, or has ended.
+func (w *writer) await() {
+	select {
+	case <-w.ready:
+	case <-w.done:
+		w.ended = true
+	}
 }
 
 // tooMany operations are more than any append takes: it will never end.
 const tooMany = 400
 
 // run lets a writer do n operations, or all if n is negative. It tells
-// whether the writer was done before.
-func (x *explorer) run(w *writer, n int) (done bool) {
-	for i := 0; n < 0 || i < n; i++ {
-		select {
-		case w.step <- struct{}{}:
-			<-w.ran
-			w.ops++
-		case <-w.done:
-			return true
-		}
-		if w.ops > tooMany {
+// whether the writer has ended.
+func (x *explorer) run(w *writer, n int) (ended bool) {
+	for i := 0; !w.ended && (n < 0 || i < n); i++ {
+		w.step <- struct{}{}
+		w.await()
+		if w.ops++; w.ops > tooMany {
 			x.fail("writer %s never ends", w.name)
-			close(w.dead)
-			<-w.done
-			return true
+			w.kill()
 		}
 	}
-	return false
+	return w.ended
 }
 
 func (w *writer) kill() {
-	select {
-	case <-w.done:
-	default:
+	if !w.ended {
 		close(w.dead)
 		<-w.done
+		w.ended = true
 	}
 }
 
 // check holds the disk against what was acknowledged: as it is, and after
 // every power cut.
 func (x *explorer) check(d *disk, writers ...*writer) {
-	d.afterPowerCut(func(files map[string][]byte) { x.recover(files, writers) })
-	x.recover(d.files(), writers)
+	told := ""
+	for _, w := range writers {
+		told += fmt.Sprint(w.name, w.acked)
+	}
+	key := told + d.key(x.number)
+	if x.disks[key] || x.violation != "" {
+		return
+	}
+	x.disks[key] = true
+	for name, data := range x.start {
+		if path.Dir(name) != "." && !isTemp(name) && (d.seen[name] == nil || !bytes.Equal(d.seen[name].data, data)) {
+			x.fail("%s was written a second time", name)
+		}
+	}
+	look := func(files map[string][]byte) {
+		if image := told + x.fingerprint(files); !x.images[image] && x.violation == "" {
+			x.images[image] = true
+			x.recover(files, writers)
+		}
+	}
+	d.afterPowerCut(look)
+	look(d.files())
 }
 
 // recover opens what is there: nothing that was acknowledged is missing,
 // everything verifies, nothing is there twice, and everybody can append again.
 func (x *explorer) recover(files map[string][]byte, writers []*writer) {
-	key := fingerprint(files)
-	for _, w := range writers {
-		key += fmt.Sprint(w.acked)
-	}
-	if x.checked[key] || x.violation != "" {
-		return
-	}
-	x.checked[key] = true
-	x.images++
 	d := newDisk(files)
 	l, _, err := Verify(d)
 	if err != nil {
@@ -193,7 +231,7 @@ func (x *explorer) recover(files map[string][]byte, writers []*writer) {
 		return
 	}
 	for _, w := range writers {
-		if w.acked && l.find(w.content.ID) < 0 {
+		if w.acked && !has(l, w.content.ID) {
 			x.fail("what %s was told is in the ledger is lost", w.name)
 			return
 		}
@@ -219,54 +257,88 @@ func (x *explorer) exactlyOnce(d *disk, writers []*writer) {
 	}
 }
 
-// deaths lets a die after k operations, b after j, and c do the rest.
+// deaths lets a die at any operation, then b, and c do the rest.
 func (x *explorer) deaths() {
-	for k := 0; x.violation == ""; k++ {
-		aDone := false
-		for j := 0; x.violation == ""; j++ {
-			d := newDisk(x.start)
-			a, b, c := x.launch(d, 0), x.launch(d, 1), x.launch(d, 2)
-			aDone = x.run(a, k)
-			a.kill()
-			bDone := x.run(b, j)
-			b.kill()
+	x.dies(newDisk(x.start), 0, func(d *disk, a *writer) {
+		x.check(d, a)
+		x.dies(d, 1, func(d *disk, b *writer) {
 			x.check(d, a, b)
+			c := x.launch(d, 2)
 			x.finish(c)
 			x.check(d, a, b, c)
-			if bDone {
-				break
-			}
+		})
+	})
+}
+
+// dies calls visit with the disks that writer n leaves if it dies before its
+// first operation, after any one that changes something, or not at all.
+func (x *explorer) dies(d *disk, n int, visit func(*disk, *writer)) {
+	d = d.clone()
+	w := x.launch(d, n)
+	visit(d.clone(), &writer{name: w.name, content: w.content})
+	for x.violation == "" && !x.run(w, 1) {
+		if w.did == changes {
+			visit(d.clone(), &writer{name: w.name, content: w.content})
 		}
-		if aDone {
+	}
+	w.kill()
+	visit(d.clone(), w)
+}
+
+// pauses calls visit with a writer n that has come to each point at which it
+// makes a difference what others do meanwhile.
+func (x *explorer) pauses(n int, start func() *disk, visit func(*disk, *writer)) {
+	for k := 0; x.violation == ""; k++ {
+		d := start()
+		w := x.launch(d, n)
+		ended := x.run(w, k)
+		if k == 0 || ended || w.did != looksAtLog {
+			visit(d, w)
+		}
+		w.kill()
+		if ended {
 			return
 		}
 	}
 }
 
-// races lets a do k operations, b do j, c all of its own if it takes part;
-// then b ends, and a. Nobody dies, so everybody must be told that it worked.
-func (x *explorer) races(third bool) {
-	for k := 0; x.violation == ""; k++ {
-		aDone := false
-		for j := 0; x.violation == ""; j++ {
-			d := newDisk(x.start)
-			writers := []*writer{x.launch(d, 0), x.launch(d, 1)}
-			aDone = x.run(writers[0], k)
-			bDone := x.run(writers[1], j)
-			if third {
-				writers = append(writers, x.launch(d, 2))
-				x.finish(writers[2])
+// races lets a stop anywhere while b goes on to its end, and then a. Nobody
+// dies, so everybody must be told that it worked.
+func (x *explorer) races() {
+	x.pauses(0, func() *disk { return newDisk(x.start) }, func(d *disk, a *writer) {
+		b := x.launch(d, 1)
+		for _, w := range []*writer{b, a} {
+			for !x.run(w, 1) {
+				x.check(d, a, b)
 			}
-			x.check(d, writers...)
-			x.finish(writers[1])
-			x.check(d, writers...)
-			x.finish(writers[0])
-			x.check(d, writers...)
-			if bDone {
-				break
-			}
+			x.finish(w)
+			x.check(d, a, b)
 		}
-		if aDone {
+	})
+}
+
+// threeRaces lets a stop anywhere, and b, while c goes on to its end.
+func (x *explorer) threeRaces() {
+	for k := 0; x.violation == ""; k++ {
+		var a *writer
+		aEnded, counts := false, true
+		x.pauses(1, func() *disk {
+			d := newDisk(x.start)
+			a = x.launch(d, 0)
+			aEnded = x.run(a, k)
+			counts = k == 0 || aEnded || a.did != looksAtLog
+			return d
+		}, func(d *disk, b *writer) {
+			if counts {
+				c := x.launch(d, 2)
+				for _, w := range []*writer{c, b, a} {
+					x.finish(w)
+					x.check(d, a, b, c)
+				}
+			}
+			a.kill()
+		})
+		if aEnded {
 			return
 		}
 	}
@@ -282,8 +354,8 @@ func (x *explorer) finish(w *writer) {
 
 func (x *explorer) all() {
 	x.deaths()
-	x.races(false)
-	x.races(true)
+	x.races()
+	x.threeRaces()
 }
 
 // Whatever happens to up to three writers and to the power, what was
@@ -295,7 +367,7 @@ func TestExplore(t *testing.T) {
 	if x.violation != "" {
 		t.Error(x.violation)
 	}
-	t.Logf("%d different states of the disk", x.images)
+	t.Logf("%d different states of the disk", len(x.images))
 }
 
 // The explorer must find what a missing defence does.

@@ -3,11 +3,10 @@ package ledger
 import (
 	"errors"
 	"fmt"
-	"regexp"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -16,35 +15,6 @@ const maxEntry = 256 << 10
 
 // minute is how times are written.
 const minute = "2006-01-02T15:04Z"
-
-var (
-	nameForm   = formOf(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	phaseForm  = formOf(`^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$`)
-	claimForm  = formOf(`^M[1-9][0-9]{0,3}$`)
-	repoForm   = formOf(`^[A-Za-z0-9][A-Za-z0-9.:_-]{0,99}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){1,3}$`)
-	commitForm = formOf(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
-	digestForm = formOf(`^sha256:[0-9a-f]{64}$`)
-	wordForm   = formOf(`^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}$`)
-	idForm     = formOf(`^[0-9a-f]{32}$`)
-	entryForm  = formOf(`^E[0-9]{6,12}$`)
-	originForm = formOf(`^[a-z0-9][a-z0-9._:/-]{0,126}$`)
-)
-
-// A form is what a field may look like. It is compiled when it is first asked:
-// all of them together would be a tenth of what any command takes to start.
-type form struct {
-	pattern string
-	compile func() *regexp.Regexp
-}
-
-func formOf(pattern string) form {
-	return form{pattern, sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })}
-}
-
-// MatchString tells whether s is of the form.
-func (f form) MatchString(s string) bool { return f.compile().MatchString(s) }
-
-func (f form) String() string { return f.pattern }
 
 // A pair is one field as it is written.
 type pair struct{ key, value string }
@@ -68,6 +38,9 @@ func (e *Entry) pairs() []pair {
 	add("head", e.Head)
 	add("base", e.Base)
 	add("suite", e.Suite)
+	add("suite_repo", e.SuiteRepo)
+	add("suite_head", e.SuiteHead)
+	add("suite_base", e.SuiteBase)
 	add("run", e.Run)
 	add("results", e.Results)
 	add("verdict", string(e.Verdict))
@@ -111,16 +84,16 @@ func number(i int64) string { return fmt.Sprintf("E%06d", i) }
 var kinds = map[Kind]struct{ needs, takes []string }{
 	PolicyKind:  {[]string{"key"}, []string{"summary", "prose"}},
 	Orientation: {[]string{"phase", "prose"}, []string{"repo", "pr", "head", "summary"}},
-	Claim:       {[]string{"phase", "claim", "repo", "pr", "head"}, []string{"base", "suite", "run", "results", "summary", "prose"}},
-	VerdictKind: {[]string{"phase", "claim", "repo", "pr", "head", "verdict", "scope"}, []string{"base", "suite", "run", "results", "mutants", "opened", "closed", "summary", "checks", "prose"}},
+	Claim:       {[]string{"phase", "claim", "repo", "pr", "head"}, []string{"base", "suite", "suite_repo", "suite_head", "suite_base", "run", "results", "summary", "prose"}},
+	VerdictKind: {[]string{"phase", "claim", "repo", "pr", "head", "verdict", "scope"}, []string{"base", "suite", "suite_repo", "suite_head", "suite_base", "run", "results", "mutants", "opened", "closed", "summary", "checks", "prose"}},
 	Response:    {[]string{"phase", "prose"}, []string{"claim", "repo", "pr", "head", "run", "results", "summary"}},
 	Retract:     {[]string{"phase", "retracts"}, []string{"claim", "summary", "prose"}},
 }
 
 // fields are the names of what the entry has, as the table kinds calls it.
-func (e *Entry) fields() []string {
+func (e *Entry) fields(pairs []pair) []string {
 	names := make([]string, 0, 24)
-	for _, p := range e.pairs() {
+	for _, p := range pairs {
 		if len(names) == 0 || names[len(names)-1] != p.key {
 			names = append(names, p.key)
 		}
@@ -137,13 +110,13 @@ func (e *Entry) fields() []string {
 	return names
 }
 
-// check tells what in an entry is not as the format has it.
-func (e *Entry) check() error {
+// check tells what in an entry, whose pairs are given, is not as the format has it.
+func (e *Entry) check(pairs []pair) error {
 	kind, ok := kinds[e.Kind]
 	if !ok {
 		return fmt.Errorf("unknown kind %q", e.Kind)
 	}
-	has := e.fields()
+	has := e.fields(pairs)
 	for _, name := range kind.needs {
 		if !slices.Contains(has, name) {
 			return fmt.Errorf("%s without %s", e.Kind, name)
@@ -171,6 +144,7 @@ func (e *Entry) checkForms() error {
 	}{
 		{"phase", e.Phase, phaseForm}, {"claim", e.Claim, claimForm}, {"repo", e.Repo, repoForm},
 		{"head", e.Head, commitForm}, {"base", e.Base, commitForm}, {"suite", e.Suite, wordForm},
+		{"suite_repo", e.SuiteRepo, repoForm}, {"suite_head", e.SuiteHead, commitForm}, {"suite_base", e.SuiteBase, commitForm},
 		{"run", e.Run, wordForm}, {"results", e.Results, digestForm}, {"retracts", e.Retracts, entryForm},
 		{"id", e.ID, idForm}, {"origin", e.Origin, originForm},
 	}
@@ -182,6 +156,8 @@ func (e *Entry) checkForms() error {
 	switch {
 	case e.ID == "" || e.Origin == "":
 		return errors.New("an entry needs an id and an origin")
+	case (e.SuiteRepo == "") != (e.SuiteHead == "") || (e.SuiteRepo == "") != (e.SuiteBase == ""):
+		return errors.New("suite_repo, suite_head and suite_base go together")
 	case e.PR < 0 || e.Index < 0:
 		return errors.New("a number is negative")
 	case e.Time.Location() != time.UTC || !e.Time.Equal(e.Time.Truncate(time.Minute)) || e.Time.Year() < 2000 || e.Time.Year() > 9999:
@@ -252,7 +228,7 @@ func (e *Entry) checkText() error {
 		return errors.New("an empty line where a text belongs")
 	}
 	for _, line := range append(lines, e.Summary) {
-		if NeutralLine(line) != line {
+		if !isNeutralLine(line) {
 			return fmt.Errorf("text %q is not neutral", line)
 		}
 	}
@@ -282,39 +258,69 @@ func (e *Entry) heading() string {
 	return fmt.Sprintf("## %s · %s · %s · %s", e.Number(), about, what, e.Time.Format(minute))
 }
 
-// text is the entry without its signature.
-func (e *Entry) text() []byte {
+// text is the entry, whose pairs are given, without its signature.
+func (e *Entry) text(pairs []pair) string {
 	var b strings.Builder
 	b.Grow(2048 + len(e.Prose))
-	b.WriteString(e.heading() + "\n\n```\n")
-	for _, p := range e.pairs() {
-		b.WriteString(p.key + ": " + p.value + "\n")
+	e.write(&b, pairs)
+	return b.String()
+}
+
+// reads tells whether text is the entry's, without making that.
+func (e *Entry) reads(text string, pairs []pair) bool {
+	m := matcher{rest: text}
+	e.write(&m, pairs)
+	return !m.differs && m.rest == ""
+}
+
+// A matcher holds what is written against a text.
+type matcher struct {
+	rest    string
+	differs bool
+}
+
+// WriteString makes a matcher an io.StringWriter.
+func (m *matcher) WriteString(part string) (int, error) {
+	rest, ok := strings.CutPrefix(m.rest, part)
+	m.rest, m.differs = rest, m.differs || !ok
+	return len(part), nil
+}
+
+// write writes the entry without its signature.
+func (e *Entry) write(w io.StringWriter, pairs []pair) {
+	put := func(parts ...string) {
+		for _, part := range parts {
+			w.WriteString(part)
+		}
 	}
-	b.WriteString("```\n")
+	put(e.heading(), "\n\n```\n")
+	for _, p := range pairs {
+		put(p.key, ": ", p.value, "\n")
+	}
+	put("```\n")
 	if e.Summary != "" {
-		b.WriteString("\n> " + e.Summary + "\n")
+		put("\n> ", e.Summary, "\n")
 	}
 	if len(e.Checks) > 0 {
-		b.WriteString("\n" + checkedHeading + "\n\n")
+		put("\n", checkedHeading, "\n\n")
 	}
 	for _, c := range e.Checks {
-		b.WriteString("> - " + marks[c.Status] + " " + c.Text + "\n")
+		put("> - ", marks[c.Status], " ", c.Text, "\n")
 		for _, d := range c.Detail {
-			b.WriteString(">   - " + d + "\n")
+			put(">   - ", d, "\n")
 		}
 	}
 	for _, f := range e.Opened {
-		b.WriteString("\n### " + f.ID + "\n\n> " + f.Title + "\n")
+		put("\n### ", f.ID, "\n\n> ", f.Title, "\n")
 		if f.Text != "" {
-			b.WriteString(">\n")
-			quote(&b, f.Text)
+			put(">\n")
+			quote(w, f.Text)
 		}
 	}
 	if e.Prose != "" {
-		b.WriteString("\n" + notesHeading + "\n\n")
-		quote(&b, e.Prose)
+		put("\n", notesHeading, "\n\n")
+		quote(w, e.Prose)
 	}
-	return []byte(b.String())
 }
 
 const (
@@ -322,12 +328,14 @@ const (
 	notesHeading   = "### Notes"
 )
 
-func quote(b *strings.Builder, text string) {
+func quote(w io.StringWriter, text string) {
 	for line := range strings.SplitSeq(text, "\n") {
 		if line == "" {
-			b.WriteString(">\n")
+			w.WriteString(">\n")
 		} else {
-			b.WriteString("> " + line + "\n")
+			w.WriteString("> ")
+			w.WriteString(line)
+			w.WriteString("\n")
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 )
@@ -72,7 +71,7 @@ func TestParseRefuses(t *testing.T) {
 	b := newBench(t)
 	c := verdict(Fail)
 	opening(&c)
-	c.Mutants, c.Prose = &Mutants{Killed: 3}, "in words"
+	c.Mutants, c.Prose, c.SuiteSource = &Mutants{Killed: 3}, "in words", suiteSource()
 	b.append(b.adversary, c)
 	good := b.read(entryName(1))
 	_, err := Parse([]byte(good))
@@ -80,6 +79,9 @@ func TestParseRefuses(t *testing.T) {
 	tests := []struct{ name, old, new string }{
 		{"order of fields", "phase: mailu\nclaim: M1\n", "claim: M1\nphase: mailu\n"},
 		{"field twice", "claim: M1\n", "claim: M1\nclaim: M1\n"},
+		{"suite fields in another order", "suite_head: " + suiteSource().SuiteHead + "\nsuite_base: " + suiteSource().SuiteBase + "\n", "suite_base: " + suiteSource().SuiteBase + "\nsuite_head: " + suiteSource().SuiteHead + "\n"},
+		{"suite without its base", "suite_base: " + suiteSource().SuiteBase + "\n", ""},
+		{"suite at a prefix", "suite_head: " + suiteSource().SuiteHead, "suite_head: aaaaaaaaaaaa"},
 		{"unknown field", "claim: M1\n", "claim: M1\nnote: x\n"},
 		{"no space", "claim: M1\n", "claim:M1\n"},
 		{"two spaces", "claim: M1\n", "claim:  M1\n"},
@@ -97,6 +99,7 @@ func TestParseRefuses(t *testing.T) {
 		{"prose with bidi", "> in words", "> in\u202ewords"},
 		{"trailing space", "> in words", "> in words "},
 		{"section twice", "### Notes\n", "### Notes\n\n> x\n\n### Notes\n"},
+		{"section twice, alike", "### Notes\n\n> in words\n", "### Notes\n\n> in words\n\n### Notes\n\n> in words\n"},
 		{"unknown section", "### Notes\n", "### PASS\n"},
 		{"unknown mark", "> - ✓", "> - x"},
 		{"no fence", "\n```\n\n### Checked", "\n\n### Checked"},
@@ -112,14 +115,54 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// Base64 may hold line ends for some readers.
+// A text is an entry's if it is that from the first byte to the last.
+func TestReads(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c := verdict(Fail)
+	opening(&c)
+	c.Prose, c.Summary = "in words\n\nand more", "one line"
+	e := b.append(b.adversary, c).Entry
+	pairs := e.pairs()
+	text := e.text(pairs)
+	if !e.reads(text, pairs) {
+		t.Errorf("its own text is not the entry's:\n%s", text)
+	}
+	for i := range len(text) {
+		for _, other := range []string{text[:i], text[:i] + "x" + text[i:], text[:i] + text[i+1:], text + text[i:]} {
+			if other != text && e.reads(other, pairs) {
+				t.Errorf("a text is the entry's:\n%s", other)
+			}
+		}
+	}
+}
+
+// What an entry says of a suite in another repository is read back.
+func TestParseSuiteSource(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c := claim("done")
+	c.SuiteSource = suiteSource()
+	b.append(b.builder, c)
+	raw := b.read(entryName(1))
+	e, err := Parse([]byte(raw))
+	must(t, err)
+	if e.SuiteSource != suiteSource() || !strings.Contains(raw, "\nsuite_repo: git.example.org:3000/coop-cloud/suites\nsuite_head: aaaa") {
+		t.Errorf("%+v of\n%s", e.SuiteSource, raw)
+	}
+	disagrees(t, b, false)
+}
+
+// Base64 may hold line ends for some readers, Go's among them.
 func TestSignatureOnTwoLines(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	good := b.read(entryName(0))
 	i := len(good) - 10
-	if _, err := Parse([]byte(good[:i] + "\n" + good[i:])); err == nil {
-		t.Error("it is an entry")
+	for _, end := range []string{"\n", "\r", "\r\n"} {
+		if _, err := Parse([]byte(good[:i] + end + good[i:])); err == nil {
+			t.Errorf("with %q in its signature it is an entry", end)
+		}
 	}
 }
 
@@ -134,7 +177,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !bytes.HasPrefix(raw, e.text()) || len(raw)-len(e.text()) > 200 {
+		if text := e.text(e.pairs()); !strings.HasPrefix(string(raw), text) || len(raw)-len(text) > 200 {
 			t.Errorf("it does not format back:\n%s", raw)
 		}
 	})

@@ -154,7 +154,7 @@ func (g *Gate) Answer(l *Ledger) Answer {
 		return a
 	}
 	for repo, d := range g.decisions {
-		v, i, reason := d.answer(func(i int64) bool { return l.records[i].retracted != 0 })
+		v, i, reason := d.answer(func(i int64) bool { return l.retracted[i] != 0 })
 		b := g.deciding[i]
 		a.Verdict, a.Reason, a.Repo = v, reason, repo
 		a.Entry, a.Signer, a.Phase, a.Time = number(i), b.signer, b.phase, b.time
@@ -198,7 +198,7 @@ type Trust struct {
 
 // Trust is what to hand to those who shall trust this ledger.
 func (l *Ledger) Trust() (Trust, error) {
-	raw, _, err := l.entry(0)
+	raw, err := l.tree.block(0)
 	if err != nil {
 		return Trust{}, err
 	}

@@ -1,9 +1,13 @@
 package ledger
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/sumdb/note"
 )
 
 // A move is something that happens to a claim before the gate is asked.
@@ -138,6 +142,14 @@ func TestRefused(t *testing.T) {
 	b := newBench(t)
 	b.append(b.builder, claim("done"))
 	b.append(b.adversary, func() Content { c := verdict(Fail); opening(&c); return c }())
+	b.append(b.adversary, func() Content { c := verdict(Fail); opening(&c); return c }())
+	b.append(b.adversary, func() Content { c := verdict(Fail); c.Closed = []string{"ADV-mailu-02"}; return c }())
+	back := Content{Kind: Retract, Phase: "mailu", Claim: "M1", Retracts: "E000003"}
+	b.append(b.adversary, back)
+	b.append(b.adversary, func() Content { c := verdict(Fail); opening(&c); return c }())
+	size := checkpointName(7)
+	again, err := note.NewEd25519VerifierKey("ada", publicKey(t, b.keys[0]))
+	must(t, err)
 	stranger := (&bench{t: t}).key(Adversary, "ci-adversary")
 	with := func(v Verdict, change func(*Content)) Content { c := verdict(v); change(&c); return c }
 	tests := []struct {
@@ -154,10 +166,17 @@ func TestRefused(t *testing.T) {
 		{"retraction by another adversary", b.second, Content{Kind: Retract, Phase: "mailu", Claim: "M1", Retracts: "E000002"}, "only that key retracts it"},
 		{"retraction of the policy", b.adversary, Content{Kind: Retract, Phase: "mailu", Retracts: "E000000"}, "can't be retracted"},
 		{"retraction of nothing", b.adversary, Content{Kind: Retract, Phase: "mailu", Retracts: "E000009"}, "there is no E000009"},
+		{"retraction of a retraction", b.adversary, Content{Kind: Retract, Phase: "mailu", Claim: "M1", Retracts: "E000005"}, "E000005 is a retract"},
+		{"retraction a second time", b.adversary, back, "retracted already"},
 		{"retraction in another phase", b.adversary, Content{Kind: Retract, Phase: "other", Claim: "M1", Retracts: "E000002"}, "is about mailu M1"},
 		{"policy without an adversary", b.adversary, Content{Kind: PolicyKind, Keys: b.keys[1:2]}, "needs an adversary"},
+		{"policy with a key under two names", b.adversary, Content{Kind: PolicyKind, Keys: append([]Key{{Builder, again}}, b.keys...)}, "in the policy twice"},
 		{"policy with a key in both roles", b.adversary, Content{Kind: PolicyKind, Keys: append([]Key{{Builder, b.keys[0].Public}}, b.keys...)}, "two keys are called"},
-		{"closing what was never opened", b.adversary, with(Pass, func(c *Content) { c.Closed = []string{"ADV-mailu-02"} }), "never opened"},
+		{"policy with a line end in a key", b.adversary, Content{Kind: PolicyKind, Keys: append([]Key{{Builder, again[:30] + "\n" + again[30:]}}, b.keys[1:]...)}, "does not read back"},
+		{"closing what was never opened", b.adversary, with(Pass, func(c *Content) { c.Closed = []string{"ADV-mailu-09"} }), "never opened"},
+		{"closing what is closed", b.adversary, with(Pass, func(c *Content) { c.Closed = []string{"ADV-mailu-02"} }), "which is closed"},
+		{"closing one twice", b.adversary, with(Pass, func(c *Content) { c.Closed = []string{"ADV-mailu-01", "ADV-mailu-01"} }), "not in order"},
+		{"closing in another order", b.adversary, with(Pass, func(c *Content) { c.Closed = []string{"ADV-mailu-03", "ADV-mailu-01"} }), "not in order"},
 		{"closing for another claim", b.adversary, with(Pass, func(c *Content) { c.Claim = "M2"; closing(c) }), "is about M1"},
 		{"closing from another phase", b.adversary, with(Pass, func(c *Content) { c.Phase = "other"; closing(c) }), "never opened in other"},
 		{"closing by a quick review", b.adversary, with(Pass, func(c *Content) { c.Scope = Quick; closing(c) }), "closes findings"},
@@ -171,13 +190,17 @@ func TestRefused(t *testing.T) {
 		{"claim with a verdict", b.builder, func() Content { c := claim(""); c.Verdict = Pass; return c }(), "claim with verdict"},
 		{"phase that leaves the folder", b.adversary, with(Pass, func(c *Content) { c.Phase = "../x" }), "not of the form"},
 		{"id that is none", b.adversary, with(Pass, func(c *Content) { c.ID = "x" }), "not of the form"},
+		{"SHA prefix of a suite", b.builder, claimOf(func(s *SuiteSource) { s.SuiteHead = headSHA[:12] }), "not of the form"},
+		{"suite without its base", b.builder, claimOf(func(s *SuiteSource) { s.SuiteBase = "" }), "go together"},
+		{"commits of a suite that is nowhere", b.builder, claimOf(func(s *SuiteSource) { s.SuiteRepo = "" }), "go together"},
+		{"suite at an address", b.builder, claimOf(func(s *SuiteSource) { s.SuiteRepo = "https://git.example.org/a/b" }), "not of the form"},
 		{"field with a line end", b.adversary, with(Pass, func(c *Content) { c.Run = "1\nverdict: PASS" }), "not of the form"},
 		{"field with bidi", b.adversary, with(Pass, func(c *Content) { c.Suite = "a\u202eb" }), "not of the form"},
 		{"tool with a line end", b.adversary, with(Pass, func(c *Content) { c.Tool = "x\nverdict: PASS" }), "not one plain line"},
 		{"too big", b.adversary, with(Fail, func(c *Content) { c.Prose = strings.Repeat("x\n", maxEntry) }), "at most"},
 	}
 	for _, tt := range tests {
-		before := b.read("checkpoints/000003")
+		before := b.read(size)
 		_, err := b.tryAppend(tt.key, tt.c)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
@@ -186,10 +209,26 @@ func TestRefused(t *testing.T) {
 		if err != nil && !errors.As(err, &refused) {
 			t.Errorf("%s: %T is no refusal", tt.name, err)
 		}
-		if l, err := Open(b.folder()); err != nil || l.Checkpoint().Size != 3 || b.read("checkpoints/000003") != before {
+		if l, err := Open(b.folder()); err != nil || l.Checkpoint().Size != 7 || b.read(size) != before {
 			t.Fatalf("%s: the ledger changed: %v", tt.name, err)
 		}
 	}
+}
+
+// publicKey is the key without its name.
+func publicKey(t *testing.T, k Key) ed25519.PublicKey {
+	t.Helper()
+	data, err := base64.StdEncoding.DecodeString(strings.SplitN(k.Public, "+", 3)[2])
+	must(t, err)
+	return data[1:] // behind the algorithm
+}
+
+// claimOf is a claim with a suite that lives elsewhere, changed.
+func claimOf(change func(*SuiteSource)) Content {
+	c := claim("done")
+	c.SuiteSource = suiteSource()
+	change(&c.SuiteSource)
+	return c
 }
 
 // Roles change by a policy that an adversary of the one before signs; what
@@ -210,6 +249,13 @@ func TestPolicyChange(t *testing.T) {
 		t.Errorf("a key that was taken out: %v", err)
 	}
 	b.append(third, verdict(Fail))
+	// A key of the same name is another key.
+	again := &bench{t: t}
+	namesake := again.key(Adversary, "third-adversary")
+	b.append(third, Content{Kind: PolicyKind, Keys: append(again.keys, b.keys[1])})
+	if _, err := b.tryAppend(namesake, Content{Kind: Retract, Phase: "mailu", Claim: "M1", Retracts: "E000003"}); err == nil || !strings.Contains(err.Error(), "only that key retracts it") {
+		t.Errorf("a key of the same name retracts: %v", err)
+	}
 	if a := b.gate(question()); a.Verdict != Fail || a.Signer != "third-adversary" {
 		t.Errorf("%+v", a)
 	}
@@ -234,5 +280,46 @@ func TestIdempotent(t *testing.T) {
 	var taken *IDError
 	if _, err := b.tryAppend(b.adversary, c); !errors.As(err, &taken) || taken.Entry != "E000001" {
 		t.Errorf("other content: %v", err)
+	}
+}
+
+// Who can write the folder, with a builder's key for the checkpoint, can put
+// an entry there that says it is an adversary's. Opening does not look at its
+// signature; whoever counts it does, also where nothing else stands in its way.
+func TestForgedSignature(t *testing.T) {
+	t.Parallel()
+	pass, fail := verdict(Pass), verdict(Fail)
+	tests := []struct {
+		name   string
+		before []Content
+		forged Content
+	}{
+		{"PASS where nothing was", nil, pass},
+		{"PASS over a FAIL", []Content{fail}, pass},
+		{"FAIL over a PASS", []Content{pass}, fail},
+		{"retraction of the FAIL over a PASS", []Content{pass, fail}, Content{Kind: Retract, Phase: "mailu", Claim: "M1", Retracts: "E000002"}},
+	}
+	readers := map[string]func() Visit{
+		"gate":   func() Visit { return NewGate(question()).Visit },
+		"status": func() Visit { return NewStatus().Visit },
+		"show":   func() Visit { return (&Review{Phase: "mailu"}).Visit },
+	}
+	for _, tt := range tests {
+		for name, visit := range readers {
+			t.Run(tt.name+", "+name, func(t *testing.T) {
+				t.Parallel()
+				b := newBench(t)
+				for _, c := range tt.before {
+					b.append(b.adversary, c)
+				}
+				b.forge(b.unsigned(tt.forged), b.builder)
+				_, err := Open(b.folder())
+				must(t, err)
+				var broken *CorruptError
+				if _, err := Open(b.folder(), visit()); !errors.As(err, &broken) || !strings.Contains(err.Error(), "signature of key ci-adversary") {
+					t.Errorf("%v", err)
+				}
+			})
+		}
 	}
 }

@@ -1,12 +1,12 @@
 package ledger
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -55,7 +55,7 @@ func Open(f Folder, visits ...Visit) (*Ledger, error) {
 	if size == 0 {
 		return nil, ErrNone
 	}
-	l.claimed = claimed
+	l.claimed, l.state = claimed, newState(f)
 	if err := l.readAll(size, visits); err != nil {
 		return nil, err
 	}
@@ -204,6 +204,9 @@ func (l *Ledger) rollForward(i item, key *Signer) error {
 	if err == nil {
 		err = i.entry.Verify(i.raw, in)
 	}
+	if isAgain(err) {
+		return err
+	}
 	if err != nil {
 		return &ClaimedError{Where: where, Err: err}
 	}
@@ -326,10 +329,13 @@ func (l *Ledger) build(c Content, key *Signer, now time.Time) (item, error) {
 		return item{}, err
 	}
 	e := &Entry{Content: c, Time: at, Previous: root, Index: index, Origin: l.origin, Signer: key.Name(), keyHash: key.KeyHash()}
-	if err := e.check(); err != nil {
+	if err := e.check(e.pairs()); err != nil {
 		return item{}, &RefusedError{err}
 	}
 	in, err := l.judge(e)
+	if isAgain(err) {
+		return item{}, err
+	}
 	if err != nil {
 		return item{}, &RefusedError{err}
 	}
@@ -385,12 +391,8 @@ func (e *ClockError) Hint() string {
 
 // again looks for an entry that was appended before.
 func (l *Ledger) again(c Content) (Receipt, error) {
-	i := l.find(c.ID)
-	if i < 0 {
-		return Receipt{}, nil
-	}
-	raw, e, err := l.entry(i)
-	if err != nil {
+	raw, e, err := l.find(c.ID)
+	if e == nil || err != nil {
 		return Receipt{}, err
 	}
 	same := *e
@@ -399,7 +401,7 @@ func (l *Ledger) again(c Content) (Receipt, error) {
 	for j := range min(len(same.Opened), len(e.Opened)) {
 		same.Opened[j].ID = e.Opened[j].ID
 	}
-	if !bytes.HasPrefix(raw, same.text()) {
+	if !strings.HasPrefix(string(raw), same.text(same.pairs())) {
 		return Receipt{}, &IDError{ID: c.ID, Entry: e.Number()}
 	}
 	r := Receipt{Entry: e, Checkpoint: l.Checkpoint(), Again: true}
@@ -416,19 +418,6 @@ func (e *IDError) Error() string {
 // Hint is what to do.
 func (e *IDError) Hint() string { return "give the new entry an id of its own" }
 
-// entry reads an entry that the state holds again, and makes sure that it is
-// the same one.
-func (l *Ledger) entry(i int64) ([]byte, *Entry, error) {
-	it := readItem(l.folder, i)
-	if it.err != nil {
-		return nil, nil, missing(entryName(i), it.err)
-	}
-	if it.parseErr != nil || it.leaf != l.tree.hashes[tlog.StoredHashIndex(0, i)] {
-		return nil, nil, corrupt(entryName(i), errors.New("it has changed"))
-	}
-	return it.raw, it.entry, nil
-}
-
 // Init makes a ledger whose first policy is made of the keys. The signer is
 // one of their adversaries.
 func Init(f Folder, origin string, keys []Key, id string, signer *Signer, now time.Time) (*Ledger, error) {
@@ -440,6 +429,7 @@ func Init(f Folder, origin string, keys []Key, id string, signer *Signer, now ti
 	if size > 0 || claimed {
 		return nil, fmt.Errorf("%w: there is a ledger here", fs.ErrExist)
 	}
+	l.state = newState(f)
 	l.origin = origin
 	i, err := l.build(Content{Kind: PolicyKind, Keys: keys, ID: id}, signer, now)
 	if err != nil {

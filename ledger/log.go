@@ -11,44 +11,6 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// A tree is the Merkle tree over entries: RFC 6962 hashes, in the order in
-// which package tlog stores them. It takes 64 bytes for each entry.
-type tree struct {
-	n      int64
-	hashes []tlog.Hash
-}
-
-// ReadHashes makes a tree a tlog.HashReader.
-func (t *tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
-	out := make([]tlog.Hash, len(indexes))
-	for i, x := range indexes {
-		if x < 0 || x >= int64(len(t.hashes)) {
-			return nil, fmt.Errorf("no hash %d", x)
-		}
-		out[i] = t.hashes[x]
-	}
-	return out, nil
-}
-
-// add appends a leaf.
-func (t *tree) add(leaf tlog.Hash) error {
-	more, err := tlog.StoredHashesForRecordHash(t.n, leaf, t)
-	if err != nil {
-		return err
-	}
-	t.hashes = append(t.hashes, more...)
-	t.n++
-	return nil
-}
-
-// root is the root of the first n leaves.
-func (t *tree) root(n int64) (tlog.Hash, error) {
-	if n < 0 || n > t.n {
-		return tlog.Hash{}, fmt.Errorf("a tree of %d entries has no root of %d", t.n, n)
-	}
-	return tlog.TreeHash(n, t)
-}
-
 // A Checkpoint is a size of the log and the root of its first Size entries.
 type Checkpoint struct {
 	Origin string

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -20,10 +19,11 @@ var errMalformed = errors.New("not an entry of a ledger")
 // again, and is the entry that went in.
 func Sign(e *Entry, key note.Signer) ([]byte, error) {
 	e.Signer, e.keyHash = key.Name(), key.KeyHash()
-	if err := e.check(); err != nil {
+	pairs := e.pairs()
+	if err := e.check(pairs); err != nil {
 		return nil, err
 	}
-	raw, err := note.Sign(&note.Note{Text: string(e.text())}, key)
+	raw, err := note.Sign(&note.Note{Text: e.text(pairs)}, key)
 	if err != nil {
 		return nil, err
 	}
@@ -47,10 +47,11 @@ func Parse(raw []byte) (*Entry, error) {
 	if err := e.parse(text); err != nil {
 		return nil, fmt.Errorf("%w: %w", errMalformed, err)
 	}
-	if err := e.check(); err != nil {
+	pairs := e.pairs()
+	if err := e.check(pairs); err != nil {
 		return nil, fmt.Errorf("%w: %w", errMalformed, err)
 	}
-	if !bytes.Equal(e.text(), []byte(text)) {
+	if !e.reads(text, pairs) {
 		return nil, fmt.Errorf("%w: it does not format back to the same bytes", errMalformed)
 	}
 	return e, nil
@@ -137,6 +138,12 @@ func (e *Entry) set(key, value string) (err error) {
 		e.Base = value
 	case "suite":
 		e.Suite = value
+	case "suite_repo":
+		e.SuiteRepo = value
+	case "suite_head":
+		e.SuiteHead = value
+	case "suite_base":
+		e.SuiteBase = value
 	case "run":
 		e.Run = value
 	case "results":
@@ -147,8 +154,16 @@ func (e *Entry) set(key, value string) (err error) {
 		e.Scope = Scope(value)
 	case "mutants":
 		e.Mutants = new(Mutants)
-		_, err = fmt.Sscanf(value, "%d killed, %d survived, %d equivalent, %d inconclusive",
-			&e.Mutants.Killed, &e.Mutants.Survived, &e.Mutants.Equivalent, &e.Mutants.Inconclusive)
+		for _, count := range []struct {
+			n    *int
+			name string
+		}{{&e.Mutants.Killed, " killed, "}, {&e.Mutants.Survived, " survived, "}, {&e.Mutants.Equivalent, " equivalent, "}, {&e.Mutants.Inconclusive, " inconclusive"}} {
+			digits, rest, _ := strings.Cut(value, count.name)
+			if *count.n, err = strconv.Atoi(digits); err != nil {
+				return errors.New("not four numbers of mutants")
+			}
+			value = rest
+		}
 	case "opened":
 		for id := range strings.SplitSeq(value, " ") {
 			e.Opened = append(e.Opened, Finding{ID: id})
@@ -186,10 +201,13 @@ func (e *Entry) parseBody(lines []string) error {
 		if strings.HasPrefix(lines[1], "### ") {
 			heading, n = lines[1], 3
 		}
-		var quoted []string
-		for n < len(lines) && strings.HasPrefix(lines[n], ">") {
-			quoted = append(quoted, strings.TrimPrefix(strings.TrimPrefix(lines[n], ">"), " "))
-			n++
+		end := n
+		for end < len(lines) && strings.HasPrefix(lines[end], ">") {
+			end++
+		}
+		quoted := make([]string, 0, max(end-n, 0))
+		for ; n < end; n++ {
+			quoted = append(quoted, strings.TrimPrefix(lines[n][1:], " "))
 		}
 		if len(quoted) == 0 {
 			return errors.New("a section without quoted lines")

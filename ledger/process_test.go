@@ -68,13 +68,14 @@ func beWriter(args []string) error {
 	return nil
 }
 
+// appendPolitely appends an entry; sixteen of a writer are one phase.
 func appendPolitely(d *Dir, l *Ledger, key *Signer, id string) error {
 	unlock, err := d.Lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	_, err = l.Append(Content{Kind: Orientation, Phase: "p" + id[16:24], Prose: "x", ID: id}, key, time.Now())
+	_, err = l.Append(Content{Kind: Orientation, Phase: "p" + id[16:31], Prose: "x", ID: id}, key, time.Now())
 	return err
 }
 
@@ -104,7 +105,7 @@ func fill(d *Dir, key *Signer) error {
 			return nil
 		case !errors.Is(err, syscall.EFBIG):
 			return fmt.Errorf("with room for %d bytes: %w", room, err)
-		case errors.As(err, &rendering) && l.find(id) < 0:
+		case errors.As(err, &rendering) && !has(l, id):
 			return fmt.Errorf("with room for %d bytes: acknowledged, and not there", room)
 		}
 	}

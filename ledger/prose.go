@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,9 +13,13 @@ import (
 // text, by a backslash; what does not print (control and bidi characters,
 // bytes that are not UTF-8) becomes an escape. Neutral text stays as it is.
 func Neutral(text string) string {
-	if text == "" {
-		return ""
+	if harmless(text) {
+		return text
 	}
+	return neutralLines(text)
+}
+
+func neutralLines(text string) string {
 	lines := strings.Split(strings.Trim(printable(text), "\n"), "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")
@@ -42,6 +45,56 @@ func NeutralLine(text string) string {
 	}
 	return neutralLine(text)
 }
+
+// special is what a line needs to be anything but words.
+const special = "#|-=:~`<]"
+
+// What a byte may be, for those who look at every byte of a log.
+const (
+	printing = iota
+	lineFeed
+	meaning // one of special
+	control
+	wide // a part of a character of several
+)
+
+var classes = func() (of [256]uint8) {
+	for c := range of {
+		switch {
+		case c == '\n':
+			of[c] = lineFeed
+		case c < 0x20 || c == 0x7f:
+			of[c] = control
+		case c >= utf8.RuneSelf:
+			of[c] = wide
+		case strings.IndexByte(special, byte(c)) >= 0:
+			of[c] = meaning
+		}
+	}
+	return of
+}()
+
+// harmless tells, of most texts, that nothing in them has to be looked at closer.
+func harmless(text string) bool {
+	last := byte('\n') // neither lines nor the text end with a space, nor does it begin or end with a line feed
+	for i := range len(text) {
+		c := text[i]
+		switch classes[c] {
+		case printing:
+		case lineFeed:
+			if i == 0 || last == ' ' {
+				return false
+			}
+		default:
+			return false
+		}
+		last = c
+	}
+	return text == "" || last != '\n' && last != ' '
+}
+
+// isNeutralLine tells whether NeutralLine leaves a line as it is.
+func isNeutralLine(line string) bool { return line == "" || NeutralLine(line) == line }
 
 var spaces = strings.NewReplacer("\r\n", "\n", "\t", "    ", "\u00a0", " ")
 
@@ -71,10 +124,11 @@ func printable(s string) string {
 // plain tells whether s is UTF-8 of printing characters and line feeds.
 func plain(s string) bool {
 	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf {
-			if c != '\n' && (c < 0x20 || c == 0x7f) {
-				return false
-			}
+		switch classes[s[i]] {
+		case control:
+			return false
+		case wide:
+		default:
 			i++
 			continue
 		}
@@ -87,12 +141,11 @@ func plain(s string) bool {
 	return true
 }
 
-var fenceOpen = regexp.MustCompile("^```[a-z]*$")
-
 // fenced is the number of lines of the fenced code that begins here, if it
 // ends in a way that no reader of Markdown sees otherwise.
 func fenced(lines []string) int {
-	if !strings.HasPrefix(lines[0], "```") || !fenceOpen.MatchString(lines[0]) {
+	language, ok := strings.CutPrefix(lines[0], "```")
+	if !ok || !all(language, lower[len(digits):]) {
 		return 0
 	}
 	for i, line := range lines[1:] {
@@ -106,15 +159,31 @@ func fenced(lines []string) int {
 	return 0
 }
 
-// What may stand before the text of a line: indentation, quotes, list markers.
-var lineStart = regexp.MustCompile(`^(?: |>|[-*+] |[0-9]{1,9}[.)] )*`)
+// lineStart is the length of what may stand before the text of a line:
+// indentation, quotes, list markers.
+func lineStart(line string) (n int) {
+	for n < len(line) {
+		rest := line[n:]
+		number := len(rest) - len(strings.TrimLeft(rest, digits))
+		switch {
+		case rest[0] == ' ' || rest[0] == '>':
+			n++
+		case len(rest) > 1 && strings.IndexByte("-*+", rest[0]) >= 0 && rest[1] == ' ':
+			n += 2
+		case 1 <= number && number <= 9 && len(rest) > number+1 && strings.IndexByte(".)", rest[number]) >= 0 && rest[number+1] == ' ':
+			n += number + 2
+		default:
+			return n
+		}
+	}
+	return n
+}
 
 func neutralLine(line string) string {
-	if !strings.ContainsAny(line, "#|-=:~`<]") {
+	if !strings.ContainsAny(line, special) {
 		return line
 	}
-	start := lineStart.FindString(line)
-	rest := line[len(start):]
+	start, rest := line[:lineStart(line)], line[lineStart(line):]
 	switch {
 	case rest == "":
 		return start

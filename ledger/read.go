@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -28,12 +29,9 @@ func readItem(r Reader, index int64) (i item) {
 	return i
 }
 
-// batch is how many entries are read at a time.
-const batch = 64
-
-// readAll takes the first size entries. They are read and parsed by several
-// goroutines, and held against the rules in order. No more than a few batches
-// are in memory.
+// readAll takes the first size entries. They are read and parsed in batches, by
+// several goroutines, and held against the rules in order. No more than a few
+// batches are in memory.
 func (l *Ledger) readAll(size int64, visits []Visit) error {
 	if size <= batch {
 		for i := range size {
@@ -44,8 +42,10 @@ func (l *Ledger) readAll(size int64, visits []Visit) error {
 		return nil
 	}
 	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	defer readers.Wait() // the folder may be closed once nobody reads it
 	defer close(stop)
-	for items := range ahead(l.folder, size, stop) {
+	for items := range ahead(l.folder, size, stop, &readers) {
 		for _, i := range <-items {
 			if err := l.take(i, visits); err != nil {
 				return err
@@ -56,9 +56,9 @@ func (l *Ledger) readAll(size int64, visits []Visit) error {
 }
 
 // ahead reads batches of entries, in order, until stop is closed.
-func ahead(r Reader, size int64, stop <-chan struct{}) <-chan chan []item {
+func ahead(r Reader, size int64, stop <-chan struct{}, readers *sync.WaitGroup) <-chan chan []item {
 	out := make(chan chan []item, 2*runtime.GOMAXPROCS(0))
-	go func() {
+	readers.Go(func() {
 		defer close(out)
 		for from := int64(0); from < size; from += batch {
 			items := make(chan []item, 1)
@@ -67,15 +67,15 @@ func ahead(r Reader, size int64, stop <-chan struct{}) <-chan chan []item {
 			case <-stop:
 				return
 			}
-			go func() {
+			readers.Go(func() {
 				list := make([]item, 0, batch)
 				for i := from; i < min(from+batch, size); i++ {
 					list = append(list, readItem(r, i))
 				}
 				items <- list
-			}()
+			})
 		}
-	}()
+	})
 	return out
 }
 

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,8 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // A RenderError says that an entry is in the ledger, and that what people
@@ -26,8 +23,10 @@ func (e *RenderError) Unwrap() error { return e.Err }
 
 // Hint is what to do.
 func (e *RenderError) Hint() string {
-	var c *CorruptError
-	if errors.As(e.Err, &c) {
+	if c := (*CorruptError)(nil); errors.As(e.Err, &c) {
+		if _, derived := isDerived(c.Where); !derived {
+			return c.Hint()
+		}
 		return "see what was changed by hand: git diff " + c.Where + "; then remove it, and: abra-ccci ledger verify"
 	}
 	return "make room, then: abra-ccci ledger verify"
@@ -52,13 +51,13 @@ func (l *Ledger) renderAfter(e *Entry) error {
 
 // Phases are the phases of the log, sorted.
 func (l *Ledger) Phases() (phases []string) {
-	for _, r := range l.records {
-		if r.phase != "" {
-			phases = append(phases, r.phase)
+	for phase := range l.phases {
+		if phase != "" {
+			phases = append(phases, phase)
 		}
 	}
 	slices.Sort(phases)
-	return slices.Compact(phases)
+	return phases
 }
 
 // Render brings REVIEW-<phase>.md and BACKLOG-<phase>.md up to date, and
@@ -66,12 +65,16 @@ func (l *Ledger) Phases() (phases []string) {
 // size, is a *CorruptError, and stays as it is.
 func (l *Ledger) Render(phase string) (written []string, err error) {
 	for _, d := range l.derived(phase) {
-		state, text, err := l.compare(d)
+		state, err := l.compare(d)
 		if err != nil {
 			return written, err
 		}
 		if state == current {
 			continue
+		}
+		text, err := d.at(l.tree.n)
+		if err != nil {
+			return written, err
 		}
 		if err := replace(l.folder, l.temp("."), d.name, text); err != nil {
 			return written, err
@@ -90,7 +93,7 @@ type derived struct {
 // derived are the files of a phase.
 func (l *Ledger) derived(phase string) []derived {
 	files := []derived{{reviewName(phase), func(size int64) ([]byte, error) { return l.review(phase, size) }}}
-	if l.count(phase) > 0 {
+	if l.opened[phase] > 0 {
 		files = append(files, derived{backlogName(phase), func(size int64) ([]byte, error) { return l.backlog(phase, size) }})
 	}
 	return files
@@ -103,37 +106,33 @@ const (
 	stale             // right at the size that it says, or not there
 )
 
-// compare tells how fresh a derived file is, and what it should be.
-func (l *Ledger) compare(d derived) (freshness, []byte, error) {
-	want, err := d.at(l.tree.n)
-	if err != nil {
-		return 0, nil, err
-	}
+// compare tells how fresh a derived file is.
+func (l *Ledger) compare(d derived) (freshness, error) {
 	have, err := l.folder.Read(d.name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return stale, want, nil
-	case err != nil:
-		return 0, nil, err
-	case bytes.Equal(have, want):
-		return current, want, nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return stale, nil
+	}
+	if err != nil {
+		return 0, err
 	}
 	size, ok := footerSize(have)
 	if ok && size > l.tree.n {
 		if _, err := l.folder.Read(checkpointName(size)); err == nil {
-			return current, want, nil // made by somebody who has read on
+			return current, nil // made by somebody who has read on
 		}
 	}
 	if ok && size <= l.tree.n {
-		old, err := d.at(size)
-		if err != nil {
-			return 0, nil, err
-		}
-		if bytes.Equal(have, old) {
-			return stale, want, nil
+		then, err := d.at(size)
+		switch {
+		case err != nil:
+			return 0, err
+		case bytes.Equal(have, then) && size == l.tree.n:
+			return current, nil
+		case bytes.Equal(have, then):
+			return stale, nil
 		}
 	}
-	return 0, nil, corrupt(d.name, errors.New("it is not what the log renders, at any size"))
+	return 0, corrupt(d.name, errors.New("it is not what the log renders, at any size"))
 }
 
 const footer = "\n---\n\nRendered from the log "
@@ -156,43 +155,47 @@ func footerSize(text []byte) (int64, bool) {
 func (l *Ledger) review(phase string, size int64) ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# REVIEW: phase %s\n\nVerdict log, append-only. Every block is signed by its author, and verbatim an\nentry of the log; `abra-ccci ledger verify` tells if anything here was changed.\n", phase)
-	var gaps []string
+	var gaps []gapLine
 	from := int64(0)
-	for i := range size {
-		r := &l.records[i]
-		if r.phase != phase && r.kind != PolicyKind {
-			continue
-		}
-		raw, _, err := l.entry(i)
+	for _, i := range slices.Sorted(slices.Values(append(l.phases[""].below(size), l.phases[phase].below(size)...))) {
+		raw, err := l.tree.block(i)
 		if err != nil {
 			return nil, err
 		}
 		b.WriteString("\n")
 		b.Write(raw)
-		gaps = append(gaps, l.gap(from, i)...)
+		if gaps, err = l.gap(gaps, from, i); err != nil {
+			return nil, err
+		}
 		from = i + 1
 	}
-	gaps = append(gaps, l.gap(from, size)...)
+	gaps, err := l.gap(gaps, from, size)
+	if err != nil {
+		return nil, err
+	}
 	return l.finish(&b, size, gaps)
 }
 
-// gap lists the hashes of the largest whole subtrees over the entries from
-// one index up to another: what a reader needs in the place of those entries.
-func (l *Ledger) gap(from, to int64) (lines []string) {
+// gap adds the hashes of the largest whole subtrees over the entries from one
+// index up to another: what a reader needs in the place of those entries.
+func (l *Ledger) gap(gaps []gapLine, from, to int64) ([]gapLine, error) {
 	for from < to {
 		level := bits.Len64(uint64(to-from)) - 1
 		if from > 0 {
 			level = min(level, bits.TrailingZeros64(uint64(from)))
 		}
-		h := l.tree.hashes[tlog.StoredHashIndex(level, from>>level)]
-		lines = append(lines, fmt.Sprintf("gap: %d %d %s", from, int64(1)<<level, base64.StdEncoding.EncodeToString(h[:])))
+		h, err := l.tree.hash(level, from>>level)
+		if err != nil {
+			return nil, err
+		}
+		gaps = append(gaps, gapLine{from, 1 << level, h})
 		from += 1 << level
 	}
-	return lines
+	return gaps, nil
 }
 
 // finish writes the footer: size and root, gaps, and the signed checkpoint.
-func (l *Ledger) finish(b *bytes.Buffer, size int64, gaps []string) ([]byte, error) {
+func (l *Ledger) finish(b *bytes.Buffer, size int64, gaps []gapLine) ([]byte, error) {
 	note, err := l.folder.Read(checkpointName(size))
 	if err != nil {
 		return nil, missing(checkpointName(size), err)
@@ -202,8 +205,8 @@ func (l *Ledger) finish(b *bytes.Buffer, size int64, gaps []string) ([]byte, err
 		return nil, corrupt(checkpointName(size), err)
 	}
 	fmt.Fprintf(b, "%s%s at size %d, root\n%s. The signed checkpoint:\n\n```\n", footer, c.Origin, c.Size, c.Root)
-	for _, line := range gaps {
-		b.WriteString(line + "\n")
+	for _, g := range gaps {
+		fmt.Fprintf(b, "gap: %d %d %s\n", g.from, g.width, g.hash)
 	}
 	b.Write(note)
 	b.WriteString("```\n")

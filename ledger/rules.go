@@ -1,11 +1,9 @@
 package ledger
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
+	"hash/maphash"
 	"strings"
 	"time"
 
@@ -29,31 +27,49 @@ func (e *CorruptError) Hint() string {
 	return "nothing in this ledger counts until its adversaries have looked: compare with another clone, then: abra-ccci ledger verify"
 }
 
-func corrupt(where string, err error) error { return &CorruptError{Where: where, Err: err} }
+// corrupt makes an error a *CorruptError, but for what is wrong elsewhere.
+func corrupt(where string, err error) error {
+	if isAgain(err) {
+		return err
+	}
+	return &CorruptError{Where: where, Err: err}
+}
+
+// An againError says that an entry that the state holds can't be read again,
+// or is another one now. It is no fault of the entry that is judged.
+type againError struct{ error }
+
+func (e againError) Unwrap() error { return e.error }
+
+func isAgain(err error) bool { return errors.As(err, new(againError)) }
 
 // A state is what the rules need to know of the entries so far. It keeps
-// about 150 bytes for each of them, and no text.
+// about 12 bytes for each of them: what it takes to find it, and to tell that it
+// is the same one when it is read again.
 type state struct {
-	origin   string
-	policy   *Policy // after the last entry
-	before   *Policy // before the last entry
-	tree     tree
-	last     time.Time
-	records  []record
-	findings []*finding
-	names    map[string]string // one copy of each name
+	origin    string
+	policy    *Policy // after the last entry
+	before    *Policy // before the last entry
+	tree      tree
+	last      time.Time
+	ids       ids
+	phases    map[string]*places // the entries of each; policies are of none
+	retracted map[int64]int64    // index of the retraction, by index
+	findings  []*finding
+	byID      map[string]*finding
+	opened    map[string]int // number of findings, by phase
 }
 
-// A record is what is kept of an entry.
-type record struct {
-	id                   [16]byte
-	kind                 Kind
-	phase, claim, signer string
-	keyHash              uint32
-	retracted            int64 // index of the retraction, 0 if there is none
+// newState is that of a log in a folder, before its first entry.
+func newState(f Reader) state {
+	return state{
+		tree: tree{folder: f, shelf: new(shelf)}, ids: ids{seed: maphash.MakeSeed()}, phases: map[string]*places{},
+		retracted: map[int64]int64{}, byID: map[string]*finding{}, opened: map[string]int{},
+	}
 }
 
-// A finding is where a finding was opened and closed.
+// A finding is where a finding was opened and closed. Its strings are copies:
+// an entry's fields are parts of its text, and would hold all of it.
 type finding struct {
 	id, phase, claim string
 	opened           int64
@@ -79,6 +95,10 @@ func (s *state) judge(e *Entry) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, same, err := s.find(e.ID)
+	if err != nil {
+		return nil, err
+	}
 	in := s.policy
 	if index == 0 {
 		if e.Kind != PolicyKind {
@@ -97,8 +117,8 @@ func (s *state) judge(e *Entry) (*Policy, error) {
 		return nil, errors.New("it was written on top of other entries than those before it")
 	case e.Time.Before(s.last):
 		return nil, fmt.Errorf("it says %s, the entry before it %s: a clock ran backwards", e.Time.Format(minute), s.last.Format(minute))
-	case s.find(e.ID) >= 0:
-		return nil, fmt.Errorf("its id is that of %s", number(s.find(e.ID)))
+	case same != nil:
+		return nil, fmt.Errorf("its id is that of %s", same.Number())
 	}
 	role, ok := in.byID[keyID{e.Signer, e.keyHash}]
 	if !ok {
@@ -124,20 +144,20 @@ func (s *state) judgeContent(e *Entry) error {
 }
 
 func (s *state) judgeFindings(e *Entry) error {
-	n := s.count(e.Phase)
+	n := s.opened[e.Phase]
 	for i, f := range e.Opened {
 		if want := findingID(e.Phase, n+i+1); f.ID != want {
 			return fmt.Errorf("it opens %s, the next finding is %s", f.ID, want)
 		}
 	}
 	for _, id := range e.Closed {
-		i := slices.IndexFunc(s.findings, func(f *finding) bool { return f.id == id && f.phase == e.Phase })
+		f := s.byID[id]
 		switch {
-		case i < 0:
+		case f == nil || f.phase != e.Phase:
 			return fmt.Errorf("it closes %s, which was never opened in %s", id, e.Phase)
-		case s.findings[i].claim != e.Claim:
-			return fmt.Errorf("it closes %s, which is about %s", id, s.findings[i].claim)
-		case s.closer(s.findings[i], s.tree.n) != 0:
+		case f.claim != e.Claim:
+			return fmt.Errorf("it closes %s, which is about %s", id, f.claim)
+		case s.closer(f, s.tree.n) != 0:
 			return fmt.Errorf("it closes %s, which is closed", id)
 		}
 	}
@@ -145,20 +165,20 @@ func (s *state) judgeFindings(e *Entry) error {
 }
 
 func (s *state) judgeRetract(e *Entry) error {
-	i, err := strconv.ParseInt(e.Retracts[1:], 10, 64)
-	if err != nil || i < 0 || i >= s.tree.n || number(i) != e.Retracts {
-		return fmt.Errorf("there is no %s to retract", e.Retracts)
-	}
-	r := &s.records[i]
+	r, err := s.Named(e.Retracts)
 	switch {
-	case r.kind == PolicyKind || r.kind == Retract:
-		return fmt.Errorf("%s is a %s: it can't be retracted", e.Retracts, r.kind)
-	case r.retracted != 0:
+	case err != nil:
+		return err
+	case r == nil:
+		return fmt.Errorf("there is no %s to retract", e.Retracts)
+	case r.Kind == PolicyKind || r.Kind == Retract:
+		return fmt.Errorf("%s is a %s: it can't be retracted", e.Retracts, r.Kind)
+	case s.retracted[r.Index] != 0:
 		return fmt.Errorf("%s is retracted already", e.Retracts)
-	case r.signer != e.Signer || r.keyHash != e.keyHash:
-		return fmt.Errorf("%s is by key %s: only that key retracts it", e.Retracts, r.signer)
-	case r.phase != e.Phase || r.claim != e.Claim:
-		return fmt.Errorf("%s is about %s %s", e.Retracts, r.phase, r.claim)
+	case r.Signer != e.Signer || r.keyHash != e.keyHash:
+		return fmt.Errorf("%s is by key %s: only that key retracts it", e.Retracts, r.Signer)
+	case r.Phase != e.Phase || r.Claim != e.Claim:
+		return fmt.Errorf("%s is about %s %s", e.Retracts, r.Phase, r.Claim)
 	}
 	return nil
 }
@@ -174,77 +194,64 @@ func (s *state) add(e *Entry, leaf tlog.Hash) error {
 		s.policy = p
 	}
 	if s.origin == "" {
-		s.origin, s.names = strings.Clone(e.Origin), map[string]string{}
+		s.origin = strings.Clone(e.Origin)
 	}
 	s.last = e.Time
-	r := record{kind: Kind(s.name(string(e.Kind))), phase: s.name(e.Phase), claim: s.name(e.Claim), signer: s.name(e.Signer), keyHash: e.keyHash}
-	if _, err := hex.Decode(r.id[:], []byte(e.ID)); err != nil {
-		return err
+	s.ids.add(e.ID, e.Index)
+	if s.phases[e.Phase] == nil {
+		s.phases[strings.Clone(e.Phase)] = &places{}
 	}
-	s.records = append(s.records, r)
+	s.phases[e.Phase].add(e.Index)
 	if e.Kind == Retract {
-		i, _ := strconv.ParseInt(e.Retracts[1:], 10, 64)
-		s.records[i].retracted = e.Index
+		s.retracted[indexOf(e.Retracts)] = e.Index
 	}
-	for _, f := range e.Opened {
-		s.findings = append(s.findings, &finding{id: strings.Clone(f.ID), phase: r.phase, claim: r.claim, opened: e.Index})
+	for _, opened := range e.Opened {
+		f := &finding{id: strings.Clone(opened.ID), phase: strings.Clone(e.Phase), claim: strings.Clone(e.Claim), opened: e.Index}
+		s.findings = append(s.findings, f)
+		s.byID[f.id] = f
+		s.opened[f.phase]++
 	}
 	for _, id := range e.Closed {
-		i := slices.IndexFunc(s.findings, func(f *finding) bool { return f.id == id })
-		s.findings[i].closed = append(s.findings[i].closed, e.Index)
+		s.byID[id].closed = append(s.byID[id].closed, e.Index)
 	}
 	return s.tree.add(leaf)
 }
 
-// name returns s from memory of its own: an entry's fields are parts of its
-// text, and would hold all of it.
-func (s *state) name(text string) string {
-	if own, ok := s.names[text]; ok {
-		return own
+// entry reads an entry again.
+func (s *state) entry(i int64) ([]byte, *Entry, error) {
+	raw, err := s.tree.block(i)
+	if err != nil {
+		return nil, nil, againError{err}
 	}
-	own := strings.Clone(text)
-	s.names[own] = own
-	return own
+	e, err := Parse(raw)
+	return raw, e, err
 }
 
-// find is the index of the entry with an id, -1 if there is none.
-func (s *state) find(id string) int64 {
-	var want [16]byte
-	if n, err := hex.Decode(want[:], []byte(id)); err != nil || n != 16 {
-		return -1
-	}
-	for i := range s.records {
-		if s.records[i].id == want {
-			return int64(i)
+// find reads the entry with an id; there may be none, which is nil.
+func (s *state) find(id string) ([]byte, *Entry, error) {
+	for _, i := range s.ids.like(id) {
+		if raw, e, err := s.entry(i); err != nil || e.ID == id {
+			return raw, e, err
 		}
 	}
-	return -1
+	return nil, nil, nil
 }
 
-// About is the phase and claim of an entry, by its number.
-func (s *state) About(entry string) (phase, claim string, ok bool) {
+// Named reads the entry with a number; there may be none, which is nil.
+func (s *state) Named(entry string) (*Entry, error) {
 	i := indexOf(entry)
 	if i < 0 || i >= s.tree.n || number(i) != entry {
-		return "", "", false
+		return nil, nil
 	}
-	return s.records[i].phase, s.records[i].claim, true
-}
-
-// count is how many findings a phase has.
-func (s *state) count(phase string) (n int) {
-	for _, f := range s.findings {
-		if f.phase == phase {
-			n++
-		}
-	}
-	return n
+	_, e, err := s.entry(i)
+	return e, err
 }
 
 // closer is the index of the verdict that closed a finding, as the log stood
 // at a size; 0 if it was open. A verdict that was retracted closed nothing.
 func (s *state) closer(f *finding, size int64) int64 {
 	for _, i := range f.closed {
-		if r := s.records[i].retracted; i < size && (r == 0 || r >= size) {
+		if r := s.retracted[i]; i < size && (r == 0 || r >= size) {
 			return i
 		}
 	}
@@ -255,7 +262,7 @@ func findingID(phase string, n int) string { return fmt.Sprintf("ADV-%s-%02d", p
 
 // number the findings that a verdict opens.
 func (s *state) number(c *Content) {
-	n := s.count(c.Phase)
+	n := s.opened[c.Phase]
 	for i := range c.Opened {
 		c.Opened[i].ID = findingID(c.Phase, n+i+1)
 	}

@@ -10,23 +10,35 @@ import (
 type ForkError struct {
 	Size     int64    // of the checkpoint that was seen
 	Rollback bool     // the log is shorter now
+	Unknown  bool     // or it never was longer: nobody knows what the remote had
 	Seen     []byte   // signed note that was remembered
 	Now      []byte   // signed note of the log, for the same size if there is one
 	Who      []string // the adversaries of the log's policy
 }
 
 func (e *ForkError) Error() string {
+	if e.Unknown {
+		return fmt.Sprintf("the remote has fewer entries than this clone, which has %d and was never synced: were they written here, or taken back there?", e.Size)
+	}
 	if e.Rollback {
 		return fmt.Sprintf("the ledger was rolled back: it had %d entries when it was last seen, and has fewer", e.Size)
 	}
 	return fmt.Sprintf("the ledger was forked: its first %d entries are not those that were seen", e.Size)
 }
 
-// ExitCode is the answer fail.
-func (e *ForkError) ExitCode() int { return 3 }
+// ExitCode is the answer fail, or that it could not be told.
+func (e *ForkError) ExitCode() int {
+	if e.Unknown {
+		return 1
+	}
+	return 3
+}
 
 // Hint says who must look.
 func (e *ForkError) Hint() string {
+	if e.Unknown {
+		return "abra-ccci ledger sync"
+	}
 	return "the adversaries must look, with both signed notes in hand: " + strings.Join(e.Who, ", ") + "; until then believe neither"
 }
 

@@ -106,7 +106,7 @@ func (l *Ledger) byline(e *Entry) string {
 	if e.Repo != "" && e.PR != 0 {
 		parts = append(parts, fmt.Sprintf("%s PR#%d", e.Repo, e.PR))
 	}
-	for _, p := range []pair{{"head", e.Head}, {"base", e.Base}, {"suite", e.Suite}, {"run", e.Run}, {"retracts", e.Retracts}} {
+	for _, p := range []pair{{"head", e.Head}, {"base", e.Base}, {"suite", e.Suite}, {"suite_repo", e.SuiteRepo}, {"suite_head", e.SuiteHead}, {"suite_base", e.SuiteBase}, {"run", e.Run}, {"retracts", e.Retracts}} {
 		if p.value != "" {
 			parts = append(parts, p.key+" "+p.value)
 		}
@@ -133,6 +133,6 @@ func (l *Ledger) standing(id string) string {
 }
 
 func (l *Ledger) retractedBy(i int64) (int64, bool) {
-	by := l.records[i].retracted
-	return by, by != 0
+	by, ok := l.retracted[i]
+	return by, ok
 }

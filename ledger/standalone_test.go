@@ -3,6 +3,8 @@ package ledger
 import (
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // A review that was handed on alone proves itself, among entries of other
@@ -45,5 +47,32 @@ func TestReviewAlone(t *testing.T) {
 	other.Digest = "sha256:" + strings.Repeat("0", 64)
 	if _, err := VerifyReview([]byte(b.read("REVIEW-mailu.md")), other); err == nil {
 		t.Error("a review of a ledger that is not trusted")
+	}
+}
+
+// A review alone is not taken in by an entry that the ledger would refuse, in a
+// rendering that is right otherwise: signed for by a builder.
+func TestReviewAloneForged(t *testing.T) {
+	t.Parallel()
+	for want, raw := range map[string]func(*bench) []byte{
+		"signature of key ci-adversary": func(b *bench) []byte { return b.unsigned(verdict(Pass)) },
+		"can't sign a verdict":          func(b *bench) []byte { return b.entry(b.builder, verdict(Pass)) },
+	} {
+		b := newBench(t)
+		b.append(b.builder, claim("done"))
+		l, err := Open(b.folder())
+		must(t, err)
+		trust, err := l.Trust()
+		must(t, err)
+		forged := raw(b)
+		b.forge(forged, b.builder)
+		e, err := Parse(forged)
+		must(t, err)
+		must(t, l.add(e, tlog.RecordHash(forged)))
+		text, err := l.review("mailu", 3)
+		must(t, err)
+		if _, err := VerifyReview(text, trust); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }

@@ -79,7 +79,7 @@ func (s *Status) Rows(l *Ledger) []Row {
 	for _, c := range s.claims {
 		row := c.Row
 		row.Repo, row.PR, row.Head = c.subject.Repo, c.subject.PR, c.subject.Head
-		verdict, i, _ := c.decision.answer(func(i int64) bool { return l.records[i].retracted != 0 })
+		verdict, i, _ := c.decision.answer(func(i int64) bool { return l.retracted[i] != 0 })
 		if i != 0 {
 			row.Verdict, row.Entry = verdict, number(i)
 		}

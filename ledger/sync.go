@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 )
@@ -25,37 +25,173 @@ type Remote interface {
 	// Settle notes that the folder holds all of the state that was fetched or
 	// pushed last.
 	Settle(ctx context.Context) error
+	// Settled is the state that was settled last; nil if nobody knows.
+	Settled(ctx context.Context) (Reader, error)
 }
 
 // ErrBehind is the error of a push that somebody else was faster than.
 var ErrBehind = errors.New("the remote has moved on")
 
+// Synced is what a Sync did.
+type Synced struct {
+	Came    int64   // entries of others that are new here
+	Sent    int64   // entries that the remote did not have
+	Rebuilt []Moved // those of them that were made anew
+}
+
 // Sync brings the folder and the remote together: what the remote has is
 // verified entry by entry and added here; a remote that has nothing yet is
-// given everything. Nothing is ever taken back on either side: if the remote
-// does not contain what is here, the error is a *ForkError. It returns how
-// many entries came.
-func (l *Ledger) Sync(ctx context.Context, r Remote) (came int64, err error) {
-	if err := l.refresh(); err != nil {
-		return 0, err
+// given everything; what was written here without the remote is pushed, and
+// made anew on top if the remote has moved on, with what b has for that (nil:
+// it is refused). Nothing that the remote ever had is taken back on either
+// side: if it does not contain what it is known to have had, the error is a
+// *ForkError.
+func (l *Ledger) Sync(ctx context.Context, r Remote, b *Rebuild) (Synced, error) {
+	for {
+		done, err := l.sync(ctx, r, b)
+		if !errors.Is(err, ErrBehind) || ctx.Err() != nil {
+			return done, err
+		}
 	}
-	before := l.tree.n
+}
+
+func (l *Ledger) sync(ctx context.Context, r Remote, b *Rebuild) (done Synced, err error) {
+	if err := l.refresh(); err != nil {
+		return done, err
+	}
 	state, err := r.Fetch(ctx)
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	if state == nil {
-		err = l.pushAll(ctx, r)
-	} else {
-		err = l.pull(state, before)
+		if err := l.pushAll(ctx, r); err != nil {
+			return done, err
+		}
+		return Synced{Sent: l.tree.n}, r.Settle(ctx)
+	}
+	at, err := l.meet(ctx, r, state)
+	if err != nil {
+		return done, err
+	}
+	other, err := l.claimsOther(state, at)
+	switch {
+	case err != nil:
+		return done, err
+	case at.common == l.tree.n && !other:
+	case at.common == at.there:
+		done.Sent = l.tree.n - at.common
+		if err := l.pushOwn(ctx, r, at.common); err != nil {
+			return Synced{}, err
+		}
+		return done, r.Settle(ctx)
+	default:
+		if state, done.Rebuilt, err = l.rebuild(ctx, r, state, at.common, b); err != nil {
+			return Synced{}, err
+		}
+		done.Sent = int64(len(done.Rebuilt))
+	}
+	if err := l.pull(state); err != nil {
+		return done, err
+	}
+	done.Came = l.tree.n - at.common - done.Sent
+	return done, r.Settle(ctx)
+}
+
+// A meeting is how far the log here and the one there are the same.
+type meeting struct {
+	common, there int64
+}
+
+// meet compares the logs. What the remote is known to have had has to be there still.
+func (l *Ledger) meet(ctx context.Context, r Remote, state Reader) (at meeting, err error) {
+	if at.there, _, err = (&Ledger{folder: readOnly{state}}).look(); err != nil {
+		return at, err
+	}
+	if at.common = min(at.there, l.tree.n); at.common > 0 {
+		same, err := l.sameRoot(state, at.common)
+		if err != nil {
+			return at, err
+		}
+		if !same {
+			at.common, err = l.lastCommon(state, at.common)
+			if err != nil {
+				return at, err
+			}
+		}
+	}
+	if at.common == l.tree.n {
+		return at, nil
+	}
+	had := l.tree.n // nobody knows: all of it, then
+	settled, err := r.Settled(ctx)
+	if err != nil {
+		return at, err
+	}
+	if settled != nil {
+		if had, _, err = (&Ledger{folder: readOnly{settled}}).look(); err != nil {
+			return at, err
+		}
+	}
+	if at.common < had || at.common == 0 {
+		return at, l.fork(state, at, settled == nil)
+	}
+	return at, nil
+}
+
+// claimsOther tells whether the place of the remote's next entry is claimed
+// here by another one: who wrote that died, or a sync did while it gave way.
+func (l *Ledger) claimsOther(state Reader, at meeting) (bool, error) {
+	if at.common != l.tree.n || at.there == at.common {
+		return false, nil
+	}
+	ours, err := l.folder.Read(entryName(at.common))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
 	if err != nil {
-		return 0, err
+		return false, err
 	}
-	if err := r.Settle(ctx); err != nil {
-		return 0, err
+	theirs, err := state.Read(entryName(at.common))
+	if err != nil {
+		return false, missing(entryName(at.common), err)
 	}
-	return l.tree.n - before, nil
+	return !bytes.Equal(ours, theirs), nil
+}
+
+// fork is the error of a remote that does not contain what it had, as far as
+// anybody knows.
+func (l *Ledger) fork(state Reader, at meeting, unknown bool) error {
+	e := &ForkError{Size: l.tree.n, Rollback: at.there < l.tree.n && at.common == at.there, Seen: l.note, Who: l.policy.Names(Adversary)}
+	e.Unknown = unknown && e.Rollback && at.common > 0
+	size := at.there
+	if !e.Rollback {
+		e.Size = min(at.there, l.tree.n)
+		size = e.Size
+		var err error
+		if e.Seen, err = l.folder.Read(checkpointName(size)); err != nil {
+			return err
+		}
+	}
+	note, err := state.Read(checkpointName(max(size, 1)))
+	if err != nil && size > 0 {
+		return missing(checkpointName(size), err)
+	}
+	e.Now = note
+	return e
+}
+
+// lastCommon is the largest size below one at which both logs have the same root.
+func (l *Ledger) lastCommon(state Reader, below int64) (int64, error) {
+	var failed error
+	n := sort.Search(int(below), func(i int) bool {
+		if i == 0 || failed != nil {
+			return failed != nil
+		}
+		same, err := l.sameRoot(state, int64(i))
+		failed = err
+		return !same
+	})
+	return int64(max(n-1, 0)), failed
 }
 
 // pushAll gives an empty remote all that is here.
@@ -67,7 +203,7 @@ func (l *Ledger) pushAll(ctx context.Context, r Remote) error {
 			return err
 		}
 		for _, name := range names {
-			if _, ours := isDerived(name); dir == "." && !ours && name != ".gitattributes" && name != ".gitignore" || isTemp(name) {
+			if _, ours := isDerived(name); dir == "." && !ours && name != attributesName && name != ".gitignore" || isTemp(name) {
 				continue
 			}
 			file := path.Join(dir, name)
@@ -80,22 +216,10 @@ func (l *Ledger) pushAll(ctx context.Context, r Remote) error {
 	return r.Push(ctx, "ledger: the log so far", files)
 }
 
-// pull adds what a remote has beyond what is here; before is the size that
-// this folder had before the remote was asked.
-func (l *Ledger) pull(remote Reader, before int64) error {
-	there := &Ledger{folder: readOnly{remote}}
-	size, _, err := there.look()
+// pull adds what a remote has beyond what is here.
+func (l *Ledger) pull(remote Reader) error {
+	size, _, err := (&Ledger{folder: readOnly{remote}}).look()
 	if err != nil {
-		return err
-	}
-	if size < before {
-		note, err := remote.Read(checkpointName(max(size, 1)))
-		if err != nil && size > 0 {
-			return missing(checkpointName(size), err)
-		}
-		return &ForkError{Size: before, Rollback: true, Seen: l.note, Now: note, Who: l.policy.Names(Adversary)}
-	}
-	if err := l.sameRoot(remote, min(before, size)); err != nil {
 		return err
 	}
 	came := map[string]bool{}
@@ -120,25 +244,18 @@ func (l *Ledger) pull(remote Reader, before int64) error {
 	return nil
 }
 
-// sameRoot holds the remote's checkpoint for what both have against the entries here.
-func (l *Ledger) sameRoot(remote Reader, size int64) error {
+// sameRoot holds the remote's checkpoint for a size against the entries here.
+func (l *Ledger) sameRoot(remote Reader, size int64) (bool, error) {
 	note, err := remote.Read(checkpointName(size))
 	if err != nil {
-		return missing(checkpointName(size), err)
+		return false, missing(checkpointName(size), err)
 	}
 	c, err := parseCheckpoint(note)
 	if err != nil {
-		return corrupt("the remote's "+checkpointName(size), err)
+		return false, corrupt("the remote's "+checkpointName(size), err)
 	}
 	root, err := l.tree.root(size)
-	if err != nil || c.Root == root && c.Origin == l.origin && c.Size == size {
-		return err
-	}
-	mine, err := l.folder.Read(checkpointName(size))
-	if err != nil {
-		return err
-	}
-	return &ForkError{Size: size, Seen: mine, Now: note, Who: l.policy.Names(Adversary)}
+	return c == Checkpoint{l.origin, size, root}, err
 }
 
 // pullEntry adds the remote's next entry, once it and the checkpoint over it
@@ -206,8 +323,16 @@ func (l *Ledger) install(name string, data []byte) error {
 // knows whether the remote has it: append it again, with the same id.
 func (l *Ledger) AppendTo(ctx context.Context, r Remote, c Content, key *Signer, now time.Time) (Receipt, error) {
 	for {
-		if _, err := l.Sync(ctx, r); err != nil {
+		if _, err := l.Sync(ctx, r, nil); err != nil {
 			return Receipt{}, err
+		}
+		// An entry that was claimed here is committed here, and pushed whole.
+		size := l.tree.n
+		if err := l.settle(key); err != nil {
+			return Receipt{}, err
+		}
+		if l.tree.n > size {
+			continue
 		}
 		draft := l.draft()
 		receipt, err := draft.Append(c, key, now)
@@ -251,87 +376,24 @@ func (l *Ledger) settleOn(ctx context.Context, r Remote, files map[string][]byte
 
 // draft is a copy of the ledger whose writes stay in memory.
 func (l *Ledger) draft() *Ledger {
-	d := &Ledger{state: l.state.clone(), note: l.note, flushed: l.flushed, temp: l.temp}
-	d.folder = &overlay{Folder: l.folder, files: map[string][]byte{}}
+	over := &overlay{Folder: l.folder, files: map[string][]byte{}}
+	d := &Ledger{state: l.state.clone(), folder: over, note: l.note, flushed: l.flushed, temp: l.temp}
+	d.tree.folder = over
 	return d
 }
 
 func (s *state) clone() state {
 	c := *s
-	c.tree.hashes, c.records = slices.Clone(s.tree.hashes), slices.Clone(s.records)
-	c.findings, c.names = make([]*finding, len(s.findings)), maps.Clone(s.names)
+	c.tree.whole, c.tree.last, c.ids.runs = slices.Clone(s.tree.whole), slices.Clone(s.tree.last), slices.Clone(s.ids.runs)
+	c.retracted, c.opened, c.phases = maps.Clone(s.retracted), maps.Clone(s.opened), make(map[string]*places, len(s.phases))
+	for phase, p := range s.phases {
+		c.phases[phase] = p.clone()
+	}
+	c.findings, c.byID = make([]*finding, len(s.findings)), make(map[string]*finding, len(s.findings))
 	for i, f := range s.findings {
 		own := *f
 		own.closed = slices.Clone(f.closed)
-		c.findings[i] = &own
+		c.findings[i], c.byID[own.id] = &own, &own
 	}
 	return c
 }
-
-// An overlay keeps what is written over a folder.
-type overlay struct {
-	Folder
-	files map[string][]byte
-}
-
-func (o *overlay) Read(name string) ([]byte, error) {
-	if data, ok := o.files[name]; ok {
-		return data, nil
-	}
-	return o.Folder.Read(name)
-}
-
-func (o *overlay) Write(name string, data []byte) error {
-	o.files[name] = data
-	return nil
-}
-
-func (o *overlay) Sync(string) error { return nil }
-
-func (o *overlay) Link(old, new string) error {
-	if _, err := o.Read(new); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w", new, errors.Join(err, fs.ErrExist))
-	}
-	o.files[new] = o.files[old]
-	return nil
-}
-
-func (o *overlay) Rename(old, new string) error {
-	o.files[new] = o.files[old]
-	return o.Remove(old)
-}
-
-func (o *overlay) Remove(name string) error {
-	delete(o.files, name)
-	return nil
-}
-
-// A mapReader reads files in memory.
-type mapReader map[string][]byte
-
-func (m mapReader) Read(name string) ([]byte, error) {
-	if data, ok := m[name]; ok {
-		return data, nil
-	}
-	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-}
-
-func (m mapReader) List(dir string) (names []string, err error) {
-	for name := range m {
-		if path.Dir(name) == dir {
-			names = append(names, path.Base(name))
-		}
-	}
-	return names, nil
-}
-
-// readOnly makes a Folder of a Reader that nobody writes to.
-type readOnly struct{ Reader }
-
-var errReadOnly = errors.New("this is only read")
-
-func (readOnly) Write(string, []byte) error  { return errReadOnly }
-func (readOnly) Sync(string) error           { return nil }
-func (readOnly) Link(string, string) error   { return errReadOnly }
-func (readOnly) Rename(string, string) error { return errReadOnly }
-func (readOnly) Remove(string) error         { return errReadOnly }

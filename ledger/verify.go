@@ -13,44 +13,34 @@ import (
 // checkpoint, and all that is rendered. It names the renderings that are not
 // up to date, or not there; both are made anew by Render.
 func Verify(f Folder, visits ...Visit) (l *Ledger, staleFiles []string, err error) {
-	var in []*Policy // by index; few are different
+	var before *Policy // that the entry before was held against
 	s := newSignatures()
 	l, err = Open(f, append(slices.Clone(visits), func(e *Entry, raw []byte, p *Policy) error {
-		in = append(in, p)
 		if e.Kind != PolicyKind { // those are verified already
 			s.check(entryName(e.Index), func() error { return e.Verify(raw, p) })
 		}
+		if e.Index > 0 {
+			// What the entry says it is on top of was held against the entries.
+			// The newest checkpoint has no entry on top; Open verifies that one.
+			want, by := Checkpoint{e.Origin, e.Index, e.Previous}, []*Policy{before, p}
+			s.check(checkpointName(want.Size), func() error { return verifyCheckpoint(f, want, by) })
+		}
+		before = p
 		return nil
 	})...)
 	if err := cmp.Or(s.wait(), err); err != nil {
-		return nil, nil, err
-	}
-	if err := l.verifyCheckpoints(append(in, l.policy)); err != nil {
 		return nil, nil, err
 	}
 	staleFiles, err = l.verifyRenderings()
 	return l, staleFiles, err
 }
 
-// verifyCheckpoints checks all checkpoints; in is the policy that each entry
-// was held against, and the one in force now.
-func (l *Ledger) verifyCheckpoints(in []*Policy) error {
-	s := newSignatures()
-	for size := int64(1); size <= l.tree.n; size++ {
-		root, err := l.tree.root(size)
-		if err != nil {
-			return err
-		}
-		want := Checkpoint{l.origin, size, root}
-		s.check(checkpointName(size), func() error {
-			note, err := l.folder.Read(checkpointName(size))
-			if err != nil {
-				return missing(checkpointName(size), err)
-			}
-			return openCheckpoint(note, want, in[size-1], in[size])
-		})
+func verifyCheckpoint(f Reader, want Checkpoint, by []*Policy) error {
+	note, err := f.Read(checkpointName(want.Size))
+	if err != nil {
+		return missing(checkpointName(want.Size), err)
 	}
-	return s.wait()
+	return openCheckpoint(note, want, by...)
 }
 
 func (l *Ledger) verifyRenderings() (staleFiles []string, err error) {
@@ -59,29 +49,35 @@ func (l *Ledger) verifyRenderings() (staleFiles []string, err error) {
 		return nil, err
 	}
 	slices.Sort(names)
-	phases := l.Phases()
-	var known []string
-	for _, phase := range phases {
+	var files []derived
+	known := map[string]bool{}
+	for _, phase := range l.Phases() {
 		for _, d := range l.derived(phase) {
-			known = append(known, d.name)
-			state, _, err := l.compare(d)
-			if err != nil {
-				return nil, err
-			}
-			if state == stale {
-				staleFiles = append(staleFiles, d.name)
-			}
+			files, known[d.name] = append(files, d), true
+		}
+	}
+	s, states := newSignatures(), make([]freshness, len(files))
+	for i, d := range files {
+		s.check(d.name, func() (err error) { states[i], err = l.compare(d); return err })
+	}
+	if err := s.wait(); err != nil {
+		return nil, err
+	}
+	for i, d := range files {
+		if states[i] == stale {
+			staleFiles = append(staleFiles, d.name)
 		}
 	}
 	for _, name := range names {
-		if _, ok := isDerived(name); ok && !slices.Contains(known, name) {
+		if _, ok := isDerived(name); ok && !known[name] {
 			return nil, corrupt(name, errors.New("the log renders no such file"))
 		}
 	}
 	return staleFiles, nil
 }
 
-// signatures are checked by all processors, a few at a time.
+// signatures, and what else can be looked at apart, are checked by all
+// processors, a few at a time.
 type signatures struct {
 	slots chan struct{}
 	wg    sync.WaitGroup

@@ -29,6 +29,7 @@ const (
 	CheckTeardownClean    = "teardown_clean"
 	CheckNoSecretLeak     = "no_secret_leak"
 	CheckSuiteNotWeakened = "suite_not_weakened"
+	CheckSuiteOfClaim     = "suite_of_claim"
 )
 
 // A checking is a Check while its answer is looked for. It passes until

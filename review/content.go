@@ -113,7 +113,7 @@ func summary(checks []Check, v ledger.Verdict, closed []string) string {
 func (s *Saboteur) Count() *ledger.Mutants {
 	m := &ledger.Mutants{}
 	for _, one := range s.Mutants {
-		if one.Op == Placebo {
+		if one.Op == Placebo || one.Op == NewSecrets {
 			continue
 		}
 		switch one.Outcome {

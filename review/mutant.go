@@ -24,6 +24,7 @@ const (
 	PreHookGone   Operator = "pre_hook_skipped"
 	PreHookStale  Operator = "pre_hook_stale" // a probe: the hook does not run, its old output is saved
 	PostHookGone  Operator = "post_hook_skipped"
+	NewSecrets    Operator = "new_secrets" // nothing: it tells which secrets a restored app needs
 )
 
 // An Outcome is what became of a mutant.
@@ -46,7 +47,9 @@ type Mutant struct {
 	Changed string                  `json:"changed,omitempty"` // the bytes that it kept away or damaged
 	Sights  map[string]runner.Sight `json:"sights,omitempty"`  // by probe
 	Reason  string                  `json:"reason,omitempty"`
-	As      string                  `json:"as,omitempty"` // it comes to the same as this mutant, whose outcome it has
+	Elders  map[string]runner.Sight `json:"elders,omitempty"`  // of probes of the suite before
+	Noticed string                  `json:"noticed,omitempty"` // how the suite before kills it; empty: it does not
+	As      string                  `json:"as,omitempty"`      // it comes to the same as this mutant, whose outcome it has
 	Seconds float64                 `json:"seconds"`
 
 	paths []labels.SavedPath // that it kept away or damaged
@@ -63,6 +66,7 @@ type trial struct {
 	loud    error    // what failed by itself during the sabotaged restore
 	sights  map[string]runner.Sight
 	cured   map[string]runner.Sight // after what was missing was brought back; nil: not tried
+	elders  *trial                  // the same in the eyes of the suite before
 }
 
 // judge says what came of a trial.
@@ -80,11 +84,11 @@ func (t trial) judge() (Outcome, string) {
 	case t.every && len(green) > 0:
 		return Survived, list(green) + " stayed green"
 	case t.every && len(broken) > 0:
-		return Detected, list(broken) + " could not be asked: that the data is gone was not seen"
+		return Detected, list(broken) + " gave no clear answer: that the data is gone was not seen"
 	case len(miss) > 0:
 		return Killed, t.killers(miss)
 	case len(broken) > 0:
-		return Detected, list(broken) + " could not be asked: it was loud, but nothing was missed"
+		return Detected, list(broken) + " gave no clear answer: it was loud, but nothing was missed"
 	case t.loud != nil:
 		return Detected, "every probe stayed green, but the restore itself failed: " + t.loud.Error()
 	}

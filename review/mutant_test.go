@@ -33,7 +33,7 @@ func TestJudge(t *testing.T) {
 		{"nothing was changed, and yet it is red", trial{sights: sights{"mail": miss}, cured: sights{"mail": green}}, Inconclusive, "no byte"},
 		{"every one must notice, and does", trial{every: true, changed: true, sights: sights{"mail": miss, "box": miss}, cured: sights{"mail": green, "box": green}}, Killed, "missed by box, mail"},
 		{"every one must notice, and one does not", trial{every: true, changed: true, sights: sights{"mail": miss, "box": green}, cured: sights{"mail": green, "box": green}}, Survived, "box stayed green"},
-		{"every one must notice, and one can't be asked", trial{every: true, changed: true, sights: sights{"mail": miss, "box": broken}, cured: sights{"mail": green, "box": green}}, Detected, "box could not be asked"},
+		{"every one must notice, and one can't be asked", trial{every: true, changed: true, sights: sights{"mail": miss, "box": broken}, cured: sights{"mail": green, "box": green}}, Detected, "box gave no clear answer"},
 		{"nobody was asked", trial{changed: true}, Inconclusive, "no probe"},
 	}
 	for _, tt := range tests {
@@ -54,6 +54,10 @@ func TestMutantsKilled(t *testing.T) {
 	drop := func(o Outcome) Mutant {
 		return Mutant{Op: DropPath, On: "imap:/mail", Outcome: o, paths: []labels.SavedPath{mail}}
 	}
+	noticed := func(m Mutant) Mutant {
+		m.Noticed = "missed by box"
+		return m
+	}
 	tests := []struct {
 		name     string
 		mutants  []Mutant
@@ -64,9 +68,15 @@ func TestMutantsKilled(t *testing.T) {
 		{"survived", []Mutant{placebo, drop(Survived), placebo}, runner.Fail, 1},
 		{"inconclusive", []Mutant{placebo, drop(Inconclusive), placebo}, runner.Unver, 0},
 		{"data withheld, and the app only broke", []Mutant{placebo, drop(Detected), placebo}, runner.Unver, 0},
+		{"the suite before notices what this one only breaks over", []Mutant{placebo, noticed(drop(Detected)), placebo}, runner.Fail, 1},
+		{"the suite before notices a survivor: one finding", []Mutant{placebo, noticed(drop(Survived)), placebo}, runner.Fail, 1},
+		{"the suite before notices what nothing can be told of", []Mutant{placebo, noticed(drop(Inconclusive)), placebo}, runner.Unver, 0},
+		{"both notice", []Mutant{placebo, noticed(drop(Killed)), placebo}, runner.Pass, 0},
 		{"a hook skipped, and loud", []Mutant{placebo, drop(Killed), {Op: PreHookGone, On: "db", Outcome: Detected}}, runner.Pass, 0},
 		{"a placebo that is not green", []Mutant{{Op: Placebo, On: "first", Outcome: Inconclusive}, drop(Killed)}, runner.Unver, 0},
 		{"all equivalent", []Mutant{placebo, drop(Equivalent)}, runner.Unver, 0},
+		{"a secret is needed", []Mutant{placebo, drop(Killed), {Op: NewSecrets, On: "key", Outcome: Detected}}, runner.Pass, 0},
+		{"nothing but a secret is needed", []Mutant{placebo, {Op: NewSecrets, Outcome: Detected}}, runner.Unver, 0},
 		{"no mutant", nil, runner.Unver, 0},
 		{"a survivor under two names is one finding", []Mutant{placebo, drop(Survived), {Op: LabelRemoved, On: "imap backupbot.backup", Outcome: Survived, As: "drop_path imap:/mail"}}, runner.Fail, 1},
 	}
@@ -152,4 +162,66 @@ func TestComment(t *testing.T) {
 	if !strings.Contains(text, "### M1 FAIL") || !strings.Contains(text, "no longer the head") {
 		t.Error(text)
 	}
+}
+
+// What was seen while the engine went away is no kill and no green placebo.
+func TestHeld(t *testing.T) {
+	for _, tt := range []struct {
+		m      Mutant
+		passed bool
+		want   Outcome
+	}{
+		{Mutant{Op: Placebo, Outcome: Equivalent}, true, Equivalent},
+		{Mutant{Op: Placebo, Outcome: Equivalent}, false, Inconclusive},
+		{Mutant{Op: NewSecrets, Outcome: Equivalent}, false, Inconclusive},
+		{Mutant{Op: DropPath, Outcome: Killed}, true, Killed},
+		{Mutant{Op: DropPath, Outcome: Killed}, false, Inconclusive},
+		{Mutant{Op: DropPath, Outcome: Detected}, false, Inconclusive},
+		{Mutant{Op: DropPath, Outcome: Survived}, false, Survived},
+		{Mutant{Op: DropPath, Outcome: Equivalent}, false, Equivalent}, // its test is skipped
+	} {
+		if got := tt.m.held(tt.passed).Outcome; got != tt.want {
+			t.Errorf("%s %s, test passed %v: %s, want %s", tt.m.Op, tt.m.Outcome, tt.passed, got, tt.want)
+		}
+	}
+}
+
+// An app that was not used is told of: a restore as it should be was not green there.
+func TestUnusedAppIsTold(t *testing.T) {
+	c := (&Saboteur{unused: []string{"app 2 was not used: probe mail is red"}}).MutantsKilled("mailu", headSHA)
+	if !slices.Contains(c.Evidence, "app 2 was not used: probe mail is red") {
+		t.Errorf("%q", c.Evidence)
+	}
+}
+
+// A panic in a lane reaches whoever tears down.
+func TestWhatTheSuiteBeforeMisses(t *testing.T) {
+	killed := Mutant{Op: DropPath, On: "imap:/mail", Outcome: Killed}
+	for sight, want := range map[runner.Sight]runner.Status{runner.SightMiss: runner.Fail, runner.SightError: runner.Unver} {
+		s := &Saboteur{Mutants: []Mutant{killed}, red: map[string]redElder{"box": {sight, "exit 4"}}, elderless: []string{"probe old of the suite before is not asked: no such table"}}
+		c := s.MutantsKilled("mailu", headSHA)
+		if c.Status != want || (len(c.Findings) == 1) != (want == runner.Fail) || !strings.Contains(told(c), "no such table") || !strings.Contains(told(c), "probe box of the suite before, after a whole restore: "+string(sight)+", exit 4") {
+			t.Errorf("%s: %+v", sight, c)
+		}
+	}
+	s := &Saboteur{Mutants: []Mutant{killed}, elderless: []string{"probe old of the suite before is not asked"}}
+	if c := s.MutantsKilled("mailu", headSHA); c.Status != runner.Pass {
+		t.Errorf("a probe that this app does not take: %+v", c)
+	}
+}
+
+func TestPanicInALane(t *testing.T) {
+	s := &Saboteur{lanes: []*lane{{number: 1}, {number: 2}}}
+	ended := false
+	defer func() {
+		if p := recover(); p != "lane 2" || !ended {
+			t.Errorf("recovered %v, the other lane has ended: %v", p, ended)
+		}
+	}()
+	s.inAll(func(_ int, l *lane) {
+		if l.number == 2 {
+			panic("lane 2")
+		}
+		ended = true
+	})
 }

@@ -170,21 +170,91 @@ func withoutHook(p *labels.Plan, h labels.Hook) *labels.Plan {
 	return &q
 }
 
-// labels are the mutants that remove one label, or switch it off. A plan
-// without it mostly loses what another mutant has taken away already.
-func (s *Saboteur) labels(ctx context.Context) {
+// last ends the lane of the first app. Everything is restored onto one whose
+// secrets are others, as it would be after the loss of the server. If that is green,
+// so would a placebo be; if not, one is tried, and then each secret by itself.
+func (l *lane) last(ctx context.Context) []Mutant {
+	names := l.rig.Generated()
+	if len(names) == 0 {
+		return []Mutant{l.placebo(ctx, "last")}
+	}
+	all := l.renewed(ctx, "", names)
+	if all.Outcome == Equivalent {
+		return []Mutant{all.as(Placebo, "last"), all}
+	}
+	came := []Mutant{l.placebo(ctx, "last"), all}
+	if all.Outcome == Detected && len(names) > 1 {
+		for _, name := range names {
+			came = append(came, l.renewed(ctx, name, []string{name}))
+		}
+	}
+	return came
+}
+
+func (l *lane) renewed(ctx context.Context, on string, names []string) Mutant {
+	m := Mutant{Op: NewSecrets, On: on, Outcome: Inconclusive, Changed: "other values for " + list(names)}
+	began := l.rig.Now()
+	passed := l.rig.Test(ctx, "mutant_"+runner.Slug(m.Name()), func(ctx context.Context) error {
+		if l.unsound != "" {
+			m.Reason = l.unsound
+			return runner.Undecided(runner.Skip, "%s", m.Reason)
+		}
+		if err := l.rig.FreshSecrets(ctx, names); err != nil {
+			return needing(&m, names, err)
+		}
+		if err := l.restore(ctx, sabotage{snapshot: l.reference, paths: l.paths, plan: l.plan}); err != nil {
+			return needing(&m, names, err)
+		}
+		var err error
+		if m.Sights, _, err = l.rig.Look(ctx); err != nil {
+			return needing(&m, names, err)
+		}
+		if red := append(trial{sights: m.Sights}.with(runner.SightMiss), trial{sights: m.Sights}.with(runner.SightError)...); len(red) > 0 {
+			return needing(&m, names, fmt.Errorf("%s went red", list(red)))
+		}
+		m.Outcome, m.Reason = Equivalent, "what is restored needs none of them"
+		return runner.Remark(m.Reason)
+	})
+	m.Seconds = l.rig.Now().Sub(began).Seconds()
+	return m.held(passed)
+}
+
+// needing notes that a restored app needs secrets, by what went wrong without
+// them. That is a warning: a backup may leave secrets out, if somebody keeps them.
+func needing(m *Mutant, names []string, why error) error {
+	if infra := (*runner.InfraError)(nil); errors.As(why, &infra) {
+		m.Reason = why.Error()
+		return why
+	}
+	m.Outcome, m.Reason = Detected, fmt.Sprintf("needs %s: %v", oneOf(names), why)
+	return runner.Remark(m.Reason)
+}
+
+func oneOf(names []string) string {
+	if len(names) == 1 {
+		return "secret " + names[0]
+	}
+	return "one of the secrets " + list(names)
+}
+
+// labels are the mutants that remove one label, or switch it off, as far as they
+// must be tried: a plan without it mostly loses what another mutant has taken away already.
+func (s *Saboteur) labels() (out []sabotage) {
 	stack := s.rig.Stack()
 	for _, svc := range stack.Services {
 		for _, key := range slices.Sorted(maps.Keys(svc.Labels)) {
 			if !strings.HasPrefix(key, "backupbot.") {
 				continue
 			}
-			s.label(ctx, svc.Name+" "+key, labels.PlanOf(withoutLabel(stack, svc.Name, key)))
+			if m := s.label(svc.Name+" "+key, labels.PlanOf(withoutLabel(stack, svc.Name, key))); m != nil {
+				out = append(out, *m)
+			}
 		}
 	}
+	return out
 }
 
-func (s *Saboteur) label(ctx context.Context, on string, without *labels.Plan) {
+func (s *Saboteur) label(on string, without *labels.Plan) *sabotage {
 	var lost []labels.SavedPath
 	kept := without.Saved()
 	for _, p := range s.paths {
@@ -203,12 +273,13 @@ func (s *Saboteur) label(ctx context.Context, on string, without *labels.Plan) {
 	case len(lost) == 0 && len(hooks) == 0:
 		s.Mutants = append(s.Mutants, Mutant{Op: LabelRemoved, On: on, Outcome: Equivalent, Reason: "as much is saved without it"})
 	case len(same) > 0:
-		s.like(same[0], LabelRemoved, on)
+		s.Mutants = append(s.Mutants, same[0].as(LabelRemoved, on))
 	default:
 		d := s.drop(LabelRemoved, on, lost)
 		d.plan = without
-		s.try(ctx, d)
+		return &d
 	}
+	return nil
 }
 
 // same finds the mutants that took away the same; the one that fared worst is

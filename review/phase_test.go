@@ -56,8 +56,8 @@ func TestParsePhaseRefuses(t *testing.T) {
 		return strings.Replace(goodPhase, old, new, 1)
 	}
 	tests := []struct{ name, text, want, hint string }{
-		{"unknown key", edit("level ", "levle "), `phase.toml:5: unknown key "levle"`, `"level"`},
-		{"unknown key at top", edit("phase =", "phases = 1\nphase ="), `phase.toml:1: unknown key "phases"`, `"phase"`},
+		{"unknown key", edit("level ", "levle "), `phase.toml:5:1: unknown key "levle"`, `"level"`},
+		{"unknown key at top", edit("phase =", "phases = 1\nphase ="), `phase.toml:1:1: unknown key "phases"`, `"phase"`},
 		{"unknown check", edit(`"evidence"`, `"evidense"`), `claim[0].checks: no check "evidense"`, "version_bumped, evidence"},
 		{"no name", edit(`phase = "mailu"`, ``), "is not the name of a phase", `phase = "NAME"`},
 		{"name that leads elsewhere", edit(`"mailu"`, `"../x"`), "is not the name of a phase", ""},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,16 +21,24 @@ type Saboteur struct {
 	// Estimate is told, once the first placebo is over, how many mutants are left
 	// and how long they may take; nil: nobody asks.
 	Estimate func(mutants int, takes time.Duration)
+	// Elders are probes of the suite before that the suite no longer has as they were.
+	// They are seeded and asked, too: what they notice, the suite must.
+	Elders []runner.Probe
+	// Room is asked, once all has been seeded, for how many apps there is room: so
+	// many mutants are tried at the same time. nil: one after another.
+	Room func(context.Context) int
 
 	rig       *runner.Rig
+	lanes     []*lane
+	unused    []string            // apps that were to have a lane, and why they have none
+	elderless []string            // elders that can't be seeded, and why
+	red       map[string]redElder // elders that are not green after a whole restore, by name
 	plan      *labels.Plan
 	paths     []labels.SavedPath
 	witnesses []runner.Witness
 
 	reference, older runner.Snapshot
 	stored, before   map[string]runner.Manifest // what the two hold
-	green            time.Duration              // how long a whole restore takes to be seen
-	unsound          string                     // why nothing can be told from any mutant
 }
 
 // A sabotage is a restore that is not as it should be.
@@ -47,8 +56,8 @@ type sabotage struct {
 }
 
 // Sabotage tries every mutant. Each starts from an app that was built from
-// nothing and proven empty; a placebo comes first and last, as none of the
-// others tells anything if it is not green.
+// nothing and proven empty; a placebo comes first and last in each lane, as none
+// of the others tells anything if it is not green.
 func (s *Saboteur) Sabotage(ctx context.Context, rig *runner.Rig) error {
 	s.rig, s.plan, s.paths, s.witnesses = rig, rig.Plan(), rig.Paths(), rig.Witnesses()
 	if len(s.witnesses) == 0 {
@@ -58,50 +67,27 @@ func (s *Saboteur) Sabotage(ctx context.Context, rig *runner.Rig) error {
 	if !rig.Test(ctx, "mutants_reference", func(ctx context.Context) (err error) { hooked, err = s.prepare(ctx); return err }) {
 		return runner.Undecided(runner.Unver, "blocked by mutants_reference")
 	}
-	s.placebo(ctx, "first")
-	paths := s.ofPaths()
-	s.estimate(len(paths) + len(hooked) + 1)
-	for _, m := range paths {
-		if lost := s.unwatched(m); lost != nil {
-			s.like(*lost, m.op, m.on)
-			continue
-		}
-		s.try(ctx, m)
-	}
-	for _, m := range hooked {
-		s.try(ctx, m)
-	}
-	s.labels(ctx)
-	s.placebo(ctx, "last")
+	mutants := slices.Concat(s.ofPaths(), hooked)
+	s.open(ctx, len(mutants))
+	s.estimate(len(mutants) + 2)
+	s.tryAll(ctx, mutants)
+	s.tryAll(ctx, s.labels())
+	s.close(ctx)
 	return nil
 }
 
 // estimate says how long the rest takes: a mutant takes a placebo and a cure.
 func (s *Saboteur) estimate(n int) {
-	if s.Estimate != nil && s.unsound == "" {
+	if s.Estimate != nil && s.lanes[0].unsound == "" {
 		one := time.Duration(s.Mutants[0].Seconds * float64(time.Second))
-		s.Estimate(n, (time.Duration(n) * one * 5 / 4).Round(10*time.Second))
+		s.Estimate(n, (time.Duration(n) * one * 5 / 4 / time.Duration(len(s.lanes))).Round(10*time.Second))
 	}
 }
 
-// unwatched finds the mutant that says already that nobody looks at a path: then
-// nobody sees that files in it are empty, either.
-func (s *Saboteur) unwatched(m sabotage) *Mutant {
-	if m.op != Truncated {
-		return nil
-	}
-	for _, done := range s.Mutants {
-		if done.Op == DropPath && done.On == m.on && done.Outcome == Survived {
-			return &done
-		}
-	}
-	return nil
-}
-
-// like files a mutant that comes to the same as one that was tried.
-func (s *Saboteur) like(m Mutant, op Operator, on string) {
+// as files a mutant that comes to the same as one that was tried.
+func (m Mutant) as(op Operator, on string) Mutant {
 	m.As, m.Op, m.On, m.Seconds = m.Name(), op, on, 0
-	s.Mutants = append(s.Mutants, m)
+	return m
 }
 
 // prepare seeds once more and takes the snapshots that mutants restore: one
@@ -119,6 +105,13 @@ func (s *Saboteur) prepare(ctx context.Context) ([]sabotage, error) {
 	if err := s.rig.Seed(ctx); err != nil {
 		return nil, err
 	}
+	left, err := s.rig.SeedElders(ctx, s.Elders)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(left)) {
+		s.elderless = append(s.elderless, fmt.Sprintf("probe %s of the suite before is not asked: %s", name, left[name]))
+	}
 	if err := s.measure(ctx); err != nil {
 		return nil, err
 	}
@@ -129,6 +122,11 @@ func (s *Saboteur) prepare(ctx context.Context) ([]sabotage, error) {
 	}
 	if s.reference, err = s.rig.Backup(ctx, s.plan); err != nil {
 		return nil, runner.Undecided(runner.Unver, "the reference backup: %w", err)
+	}
+	for i := range hooked {
+		if hooked[i].snapshot.ID == "" { // the backup is as it should be
+			hooked[i].snapshot = s.reference
+		}
 	}
 	if s.stored, err = s.rig.Files(ctx, s.reference.ID); err != nil {
 		return nil, err
@@ -147,41 +145,6 @@ func (s *Saboteur) measure(ctx context.Context) error {
 	return err
 }
 
-// placebo restores everything as it should be: whatever is red then, no mutant
-// has made it red.
-func (s *Saboteur) placebo(ctx context.Context, when string) {
-	m := Mutant{Op: Placebo, On: when, Outcome: Inconclusive}
-	began := s.rig.Now()
-	ok := s.rig.Test(ctx, "mutant_placebo_"+when, func(ctx context.Context) error {
-		err := s.rig.Fresh(ctx)
-		if err == nil {
-			err = s.restore(ctx, sabotage{snapshot: s.reference, paths: s.paths, plan: s.plan})
-		}
-		if err != nil {
-			return unverUnlessInfra(err)
-		}
-		restored := s.rig.Now()
-		var reasons map[string]string
-		if m.Sights, reasons, err = s.rig.Look(ctx); err != nil {
-			return err
-		}
-		for probe, sight := range m.Sights {
-			if sight != runner.SightGreen {
-				return runner.Undecided(runner.Unver, "probe %s is red after a restore as it should be: %s", probe, reasons[probe])
-			}
-		}
-		s.green = s.rig.Now().Sub(restored)
-		return nil
-	})
-	m.Seconds = s.rig.Now().Sub(began).Seconds()
-	if ok {
-		m.Outcome = Equivalent
-	} else {
-		s.unsound = "the placebo that came " + when + " was not green"
-	}
-	s.Mutants = append(s.Mutants, m)
-}
-
 // unverUnlessInfra is for what kept a mutant from being tried.
 func unverUnlessInfra(err error) error {
 	if infra := (*runner.InfraError)(nil); errors.As(err, &infra) {
@@ -190,30 +153,14 @@ func unverUnlessInfra(err error) error {
 	return runner.Undecided(runner.Unver, "%w", err)
 }
 
-// try tries one mutant and judges it.
-func (s *Saboteur) try(ctx context.Context, m sabotage) {
-	done := Mutant{Op: m.op, On: m.on, Outcome: Inconclusive, Changed: m.changed, paths: m.lost}
-	began := s.rig.Now()
-	s.rig.Test(ctx, "mutant_"+runner.Slug(done.Name()), func(ctx context.Context) error {
-		switch {
-		case s.unsound != "":
-			done.Reason = s.unsound
-			return runner.Undecided(runner.Unver, "%s", s.unsound)
-		case m.changed == "":
-			done.Outcome, done.Reason = Equivalent, "there is nothing in the snapshot that it could change"
-			return runner.Undecided(runner.Skip, "%s", done.Reason)
-		}
-		t, err := s.attempt(ctx, m)
-		if err != nil {
-			done.Reason = err.Error()
-			return unverUnlessInfra(err)
-		}
-		done.Sights = t.sights
-		done.Outcome, done.Reason = t.judge()
-		return verdictOf(done)
-	})
-	done.Seconds = s.rig.Now().Sub(began).Seconds()
-	s.Mutants = append(s.Mutants, done)
+// held is the mutant as its test leaves it: what makes a test pass and did not was
+// seen on an engine that went away meanwhile, and is worth nothing.
+func (m Mutant) held(passed bool) Mutant {
+	control := m.Op == Placebo || m.Op == NewSecrets
+	if !passed && (m.Outcome == Killed || m.Outcome == Detected || m.Outcome == Equivalent && control) {
+		m.Outcome, m.Reason = Inconclusive, "the machine gave way while it was tried"
+	}
+	return m
 }
 
 // verdictOf is what an outcome makes of a mutant's test.
@@ -227,37 +174,6 @@ func verdictOf(m Mutant) error {
 		return runner.Undecided(runner.Skip, "equivalent: %s", m.Reason)
 	}
 	return runner.Undecided(runner.Unver, "inconclusive: %s", m.Reason)
-}
-
-// attempt restores sabotaged onto a fresh app, asks, cures, and asks again.
-func (s *Saboteur) attempt(ctx context.Context, m sabotage) (t trial, err error) {
-	t = trial{every: m.every, named: s.claimants(m.lost), changed: true}
-	if err := s.rig.Fresh(ctx); err != nil {
-		return t, err
-	}
-	if err := s.restore(ctx, m); err != nil {
-		if infra := (*runner.InfraError)(nil); errors.As(err, &infra) || ctx.Err() != nil {
-			return t, err
-		}
-		t.loud = err
-		fmt.Fprintf(runner.StepLog(ctx), "# the sabotaged restore fails, as it may: %v\n", err)
-	}
-	if m.wait {
-		if err := s.rig.Pause(ctx, s.green+s.patience()); err != nil {
-			return t, err
-		}
-	}
-	var reasons map[string]string
-	if t.sights, reasons, err = s.rig.Look(ctx); err != nil {
-		return t, err
-	}
-	for probe, why := range reasons {
-		fmt.Fprintf(runner.StepLog(ctx), "# %s: %s: %s\n", probe, t.sights[probe], why)
-	}
-	if len(reasons) > 0 {
-		t.cured, err = s.cure(ctx, m, t.loud == nil)
-	}
-	return t, err
 }
 
 // claimants are the probes that promise to depend on one of the paths.
@@ -277,66 +193,4 @@ func (s *Saboteur) patience() (d time.Duration) {
 		d = max(d, w.Patience)
 	}
 	return d
-}
-
-// restore does what a restore does, as far as the sabotage lets it.
-func (s *Saboteur) restore(ctx context.Context, m sabotage) error {
-	if m.plan == nil {
-		return nil
-	}
-	if err := s.rig.Hooks(ctx, m.plan, labels.RestorePre); err != nil {
-		return err
-	}
-	if err := s.rig.Restore(ctx, m.snapshot.ID, m.paths); err != nil {
-		return err
-	}
-	for path, files := range m.empty {
-		if err := s.rig.Truncate(ctx, path.Volume, files); err != nil {
-			return err
-		}
-	}
-	return s.rig.Hooks(ctx, m.plan, labels.RestorePost)
-}
-
-// cure brings back what was missing, into the same app. If that does not turn
-// all green, all is brought back, and then every task is replaced: what is red
-// after that was not made so by the sabotage alone.
-func (s *Saboteur) cure(ctx context.Context, m sabotage, hooked bool) (sights map[string]runner.Sight, err error) {
-	lost := m.lost
-	if m.snapshot.ID != s.reference.ID || !hooked {
-		lost = s.paths
-	}
-	for _, again := range []func() error{
-		func() error { return s.bring(ctx, lost) },
-		func() error { return s.bring(ctx, s.paths) },
-		func() error { return s.rig.Restart(ctx) },
-	} {
-		if err := again(); err != nil {
-			if infra := (*runner.InfraError)(nil); errors.As(err, &infra) || ctx.Err() != nil {
-				return nil, err
-			}
-			fmt.Fprintf(runner.StepLog(ctx), "# the cure: %v\n", err)
-			continue
-		}
-		if sights, _, err = s.rig.Look(ctx); err != nil || allGreen(sights) {
-			return sights, err
-		}
-	}
-	return sights, nil
-}
-
-func (s *Saboteur) bring(ctx context.Context, paths []labels.SavedPath) error {
-	if err := s.rig.Restore(ctx, s.reference.ID, paths); err != nil {
-		return err
-	}
-	return s.rig.Hooks(ctx, s.plan, labels.RestorePost)
-}
-
-func allGreen(sights map[string]runner.Sight) bool {
-	for _, s := range sights {
-		if s != runner.SightGreen {
-			return false
-		}
-	}
-	return len(sights) > 0
 }

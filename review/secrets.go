@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"coopcloud.tech/abra-ccci/recipe"
 )
 
 // A tokenShape is how a service writes its credentials. Whatever has the shape
@@ -57,7 +59,7 @@ var (
 	// placeholder is a value that stands for one.
 	placeholder = late(`(?i)^(?:<.*>|\[.*\]|\*+|x{3,}|\.{3,}|.*(?:change[-_ ]?me|replace[-_ ]?me|your[-_ ]|example|placeholder|insert[-_ ]|dummy|redacted|generate|todo|foobar).*|true|false|yes|no|null|none|nil|v?\d+(?:\.\d+)*|file|external)$`)
 	// identifier is what code calls something: words, no noise.
-	identifier = late(`^[a-z]+$|^[A-Z]+$|^[A-Za-z]+(?:[_.-][A-Za-z]+)+$`)
+	identifier = late(`^[a-z]+$|^[A-Z]+$|^[A-Za-z]+(?:[_.-][A-Za-z]+)+$|^[a-z]+(?:/[a-z]+)+$`)
 	// A reference is filled in elsewhere.
 	reference = late(`\$\{|\$[A-Za-z_(]|\{\{|%\(|^/|^\./|/run/secrets/`)
 )
@@ -133,7 +135,50 @@ type secretPlace struct {
 	file string
 	line int
 	secretHit
-	added bool // by the pull request
+	added  bool   // by the pull request
+	commit string // that has it, if the head does not
+}
+
+// Past is what was found in files that commits of a pull request brought and took
+// away again. Its zero value is that of a history of which nobody knows.
+type Past struct {
+	commits int
+	places  []secretPlace
+	leftOut []string
+	err     error
+}
+
+// ReadPast looks through the history between a pull request's merge base, whose
+// files are before, and its head.
+func ReadPast(rec *recipe.Recipe, mergeBase, head recipe.Commit, before fs.FS) (p Past) {
+	p.commits, p.err = rec.Past(mergeBase, head, maxScanFile, func(f recipe.PastFile) error {
+		if f.Data == nil {
+			p.leftOut = append(p.leftOut, fmt.Sprintf("%s in commit %.12s", f.Path, f.Commit))
+			return nil
+		}
+		for _, hit := range secretsInFile(f.Path, f.Data, linesOf(before, f.Path)) {
+			if hit.commit = f.Commit; hit.added {
+				p.places = append(p.places, hit)
+			}
+		}
+		return nil
+	})
+	return p
+}
+
+// beside are the places of secrets that the head does not hold, each once.
+func (p Past) beside(head []secretPlace) (out []secretPlace) {
+	known := map[string]bool{}
+	for _, h := range head {
+		known[h.value] = true
+	}
+	for _, h := range p.places {
+		if !known[h.value] {
+			known[h.value] = true
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 // What is read of a tree: longer lines are cut, larger files are told about.
@@ -180,7 +225,7 @@ func secretsInFile(name string, data []byte, before map[string]bool) (places []s
 			line = line[:maxScanLine]
 		}
 		if hit, found := secretIn(line); found {
-			places = append(places, secretPlace{name, i + 1, hit, !before[line]})
+			places = append(places, secretPlace{file: name, line: i + 1, secretHit: hit, added: !before[line]})
 		}
 	}
 	return places

@@ -1,8 +1,10 @@
 package review
 
 import (
+	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -112,7 +114,7 @@ func TestNoPlaintextSecret(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := NoPlaintextSecret(tt.base, tt.head)
+			c := NoPlaintextSecret(tt.base, tt.head, Past{})
 			checkIs(t, c, tt.status, tt.want...)
 			for _, value := range []string{"hGz8Qw2LpXv4Tn6B", "9fKq2LmXw7Vb3Nz8"} {
 				if strings.Contains(told(c), value) {
@@ -123,13 +125,59 @@ func TestNoPlaintextSecret(t *testing.T) {
 	}
 }
 
+// What a commit brought and another took away is found once, with its commit.
+func TestPastSecret(t *testing.T) {
+	dir := t.TempDir()
+	git := func(args ...string) string {
+		cmd := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=bob", "-c", "user.email=bob@ccci.test"}, args...)...)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %q: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	commit := func(name, text string) string {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		git("add", "-A")
+		git("commit", "-qm", name)
+		return git("rev-parse", "HEAD")
+	}
+	git("init", "-q")
+	base := commit("compose.yml", "version: \"3.8\"\nservices:\n  app:\n    image: notes:1\n")
+	commit("app.env", "API_TOKEN=9fKq2LmXw7Vb3Nz8\n")
+	commit("app.env", "# API_TOKEN=9fKq2LmXw7Vb3Nz8\n")
+	head := commit("app.env", "API_TOKEN=\n")
+	rec, err := recipe.Open(dir, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err := rec.Commit(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := rec.Commit(head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NoPlaintextSecret(nil, os.DirFS(dir), ReadPast(rec, from, to, fstest.MapFS{}))
+	checkIs(t, c, runner.Fail, "3 commits looked through", `app.env holds a value for "API_TOKEN"`, "which a merge publishes")
+	if len(c.Findings) != 1 || strings.Contains(told(c), "9fKq2LmXw7Vb3Nz8") {
+		t.Errorf("%+v", c.Findings)
+	}
+	past := ReadPast(rec, from, to, fstest.MapFS{"app.env": {Data: []byte("API_TOKEN=9fKq2LmXw7Vb3Nz8\n# API_TOKEN=9fKq2LmXw7Vb3Nz8\n")}})
+	checkIs(t, NoPlaintextSecret(nil, os.DirFS(dir), past), runner.Pass) // the base has published it
+	checkIs(t, NoPlaintextSecret(nil, os.DirFS(dir), Past{err: errors.New("cut off")}), runner.Unver, "cut off")
+}
+
 // No example, in any release of its history, holds a secret or looks as if.
 func TestExamplesHoldNoSecret(t *testing.T) {
 	root := t.TempDir()
 	if err := examples.WriteTree(root); err != nil {
 		t.Fatal(err)
 	}
-	checkIs(t, NoPlaintextSecret(nil, os.DirFS(root)), runner.Pass)
+	checkIs(t, NoPlaintextSecret(nil, os.DirFS(root), Past{}), runner.Pass)
 	seen := 0
 	for _, name := range examples.Names() {
 		r, err := recipe.Open(root, name)
@@ -150,7 +198,7 @@ func TestExamplesHoldNoSecret(t *testing.T) {
 				t.Fatal(err)
 			}
 			seen++
-			checkIs(t, NoPlaintextSecret(nil, co.Files()), runner.Pass)
+			checkIs(t, NoPlaintextSecret(nil, co.Files(), Past{}), runner.Pass)
 		}
 	}
 	if seen < 7 {
@@ -158,7 +206,7 @@ func TestExamplesHoldNoSecret(t *testing.T) {
 	}
 	// The repository's own files are prose, code and suites.
 	for _, dir := range []string{"../examples", "../docs", "../labels/testdata"} {
-		checkIs(t, NoPlaintextSecret(nil, os.DirFS(dir)), runner.Pass)
+		checkIs(t, NoPlaintextSecret(nil, os.DirFS(dir), Past{}), runner.Pass)
 	}
 }
 

@@ -23,12 +23,32 @@ func (s *Saboteur) MutantsKilled(recipe, head string) Check {
 			}
 			continue
 		}
+		if m.Op == NewSecrets {
+			c.Evidence = append(c.Evidence, m.line())
+			continue // a warning, whatever came of it
+		}
 		count[m.Outcome]++
 		c.Evidence = append(c.Evidence, m.line())
 		c.Status = worst(c.Status, m.status())
-		if m.Outcome == Survived && m.As == "" {
+		switch {
+		case m.As != "":
+		case m.Outcome == Survived:
 			c.Findings = append(c.Findings, s.survivor(m, recipe, head))
+		case m.weaker():
+			c.Findings = append(c.Findings, s.weakened(m, recipe, head))
 		}
+	}
+	c.Evidence = append(c.Evidence, s.unused...)
+	c.Evidence = append(c.Evidence, s.elderless...)
+	for _, name := range slices.Sorted(maps.Keys(s.red)) {
+		red := s.red[name]
+		c.Evidence = append(c.Evidence, fmt.Sprintf("probe %s of the suite before, after a whole restore: %s, %s", name, red.sight, red.why))
+		if red.sight != runner.SightMiss {
+			c.Status = worst(c.Status, runner.Unver) // it was green when it was seeded
+			continue
+		}
+		c.Status = runner.Fail
+		c.Findings = append(c.Findings, s.forsaken(name, recipe, head))
 	}
 	if len(count) == 0 || count[Killed] == 0 && c.Status == runner.Pass {
 		c.Status = runner.Unver // nobody was seen to notice anything
@@ -42,7 +62,7 @@ func (s *Saboteur) MutantsKilled(recipe, head string) Check {
 // missed; that the app broke over it is no coverage.
 func (m Mutant) status() runner.Status {
 	switch {
-	case m.Outcome == Survived:
+	case m.Outcome == Survived || m.weaker():
 		return runner.Fail
 	case m.Outcome == Inconclusive:
 		return runner.Unver
@@ -52,6 +72,12 @@ func (m Mutant) status() runner.Status {
 	return runner.Pass
 }
 
+// weaker tells whether the suite before kills the mutant, and the suite does not.
+// Where nothing can be told of the suite, nothing is held against it.
+func (m Mutant) weaker() bool {
+	return m.Noticed != "" && (m.Outcome == Survived || m.Outcome == Detected)
+}
+
 // line is the mutant's row of the table probe x mutant, as a sentence.
 func (m Mutant) line() string {
 	text := m.Name()
@@ -59,6 +85,9 @@ func (m Mutant) line() string {
 		text += " (" + m.Changed + ")"
 	}
 	if m.Op == Placebo {
+		if m.Outcome == Equivalent && m.As != "" {
+			return text + ": all green, as with " + m.As
+		}
 		if m.Outcome == Equivalent {
 			return text + ": all green"
 		}
@@ -77,6 +106,9 @@ func (m Mutant) line() string {
 	}
 	if len(seen) > 0 && m.As == "" {
 		text += " [" + list(seen) + "]"
+	}
+	if m.weaker() && m.As == "" {
+		text += "; with the suite before: killed, " + m.Noticed
 	}
 	return text
 }
@@ -123,7 +155,32 @@ func (s *Saboteur) survivor(m Mutant, recipe, head string) Finding {
 		f.Missing = "a probe whose data passes through the hook, seeded after the hook ran last"
 		f.Fix = "a probe that is red without the hook; or no hook, if nothing depends on it"
 	}
+	if m.weaker() {
+		f.Missing += "; the suite before notices: " + m.Noticed
+	}
 	return f
+}
+
+// weakened is the finding about a mutant that is only loud, and that the suite
+// before kills.
+func (s *Saboteur) weakened(m Mutant, recipe, head string) Finding {
+	return Finding{Check: CheckMutantsKilled, Title: fmt.Sprintf("the suite before kills %s, and this one does not", m.Name()),
+		Claimed: "the suite proves no less than before",
+		Does:    fmt.Sprintf("%s (%s): %s, %s; with the suite before: killed, %s", m.Name(), m.Changed, m.Outcome, m.Reason, m.Noticed),
+		Missing: "what the probes of the suite before ask, seeded and asked in the same app",
+		Fix:     "ask it again",
+		Command: fmt.Sprintf("abra-ccci test %s --ref %s", recipe, head)}
+}
+
+// forsaken is the finding about data that the suite before proves, and that does not
+// come back though nothing was sabotaged: what saved it is gone.
+func (s *Saboteur) forsaken(probe, recipe, head string) Finding {
+	return Finding{Check: CheckMutantsKilled, Title: fmt.Sprintf("what probe %s of the suite before seeds does not come back", probe),
+		Claimed: "a backup brings back no less than before",
+		Does:    fmt.Sprintf("its data was seeded and all that is saved was restored as it should be; its check misses it: %s", s.red[probe].why),
+		Missing: "what saved that data before, or a probe that takes this one's place",
+		Fix:     "save it again",
+		Command: fmt.Sprintf("abra-ccci labels %s --ref %s", recipe, head)}
 }
 
 func (m Mutant) greens() []string {

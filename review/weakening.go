@@ -33,36 +33,64 @@ func (c Change) String() string {
 	return fmt.Sprintf("%s %s: %s, %s → %s", c.Kind, c.What, c.Op, c.Old, c.New)
 }
 
-// SuiteNotWeakened checks that the head's suite asks all that the base's asks.
-func SuiteNotWeakened(base, head *runner.Suite) Check {
+// An EarlierSuite is a suite that was in force before, besides the base's.
+type EarlierSuite struct {
+	Name  string        // "the suite that E000012 passed"
+	Suite *runner.Suite // nil: it can't be read any more
+}
+
+// SuiteNotWeakened checks that the head's suite asks all that the base's asks,
+// and all that earlier ones ask.
+func SuiteNotWeakened(base, head *runner.Suite, earlier ...EarlierSuite) Check {
 	c := newCheck(CheckSuiteNotWeakened, "the suite asks all that it asked before")
-	if base == nil {
+	if base == nil && len(earlier) == 0 {
 		c.say("first suite: judged by the mutants alone")
 		return c.done("first suite")
 	}
 	if head == nil {
-		head = runner.NoSuite(base.Recipe)
+		head = runner.NoSuite("")
 	}
+	changes := 0
+	if base == nil {
+		c.say("the base has no suite")
+	} else {
+		changes = c.weaker("", base, head)
+	}
+	for _, e := range earlier {
+		if e.Suite == nil {
+			c.doubt("%s can't be read any more", e.Name)
+			continue
+		}
+		changes += c.weaker(e.Name+": ", e.Suite, head)
+	}
+	return c.done("%s, %d weaker", count(changes, "change"), len(c.Findings))
+}
+
+// weaker tells what changed since a suite, and counts it. The same finding is
+// not made twice.
+func (c *checking) weaker(name string, base, head *runner.Suite) int {
 	changes := SuiteDiff(base, head)
 	if len(changes) == 0 {
-		c.say("the suites are the same (%s)", orNone(head.Digest))
+		c.say("%sthe suites are the same (%s)", name, orNone(head.Digest))
 	}
 	var lines []string
 	for _, ch := range changes {
-		lines = append(lines, ch.String())
-		if ch.Weaker {
-			c.fail(Finding{
-				Title:   fmt.Sprintf("%s of %s is %s", ch.Kind, ch.What, ch.Op),
-				Claimed: "the suite proves no less than before", Does: ch.String(),
-				Missing: "what the base's suite asks: " + orNone(ch.Old),
-				Fix:     "ask it again, or show by the mutants that something else notices as much",
-			})
+		lines = append(lines, name+ch.String())
+		title := runner.Printable(fmt.Sprintf("%s of %s is %s", ch.Kind, ch.What, ch.Op))
+		if !ch.Weaker || slices.ContainsFunc(c.Findings, func(f Finding) bool { return f.Title == title }) {
+			continue
 		}
+		c.fail(Finding{
+			Title:   title,
+			Claimed: "the suite proves no less than before", Does: name + ch.String(),
+			Missing: "what the base's suite asks: " + orNone(ch.Old),
+			Fix:     "ask it again, or show by the mutants that something else notices as much",
+		})
 	}
 	for _, l := range listed(lines) {
 		c.say("%s", l)
 	}
-	return c.done("%s, %d weaker", count(len(changes), "change"), len(c.Findings))
+	return len(changes)
 }
 
 // SuiteDiff explains in which ways a suite differs from the one before it.
@@ -84,6 +112,21 @@ func SuiteDiff(base, head *runner.Suite) []Change {
 	d.functional(base.Functional, head.Functional)
 	d.excludes(base.Excludes, head.Excludes)
 	return d.changes
+}
+
+// Elders are the probes of the suite before that the head's does not have as they were.
+func Elders(base, head *runner.Suite) (out []runner.Probe) {
+	if base == nil {
+		return nil
+	}
+	for _, was := range base.Probes {
+		if !slices.ContainsFunc(head.Probes, func(now runner.Probe) bool {
+			return sameSteps(was.Seed, now.Seed) && sameSteps(was.Check, now.Check) && sameSteps(was.Wipe, now.Wipe)
+		}) {
+			out = append(out, was)
+		}
+	}
+	return out
 }
 
 type differ struct{ changes []Change }

@@ -127,6 +127,31 @@ func TestSuiteDiffOfReorderedSteps(t *testing.T) {
 	}
 }
 
+// Only what the head's suite no longer asks as it did is asked of the suite before.
+func TestElders(t *testing.T) {
+	base := suiteOf(t, baseSuite)
+	if got := Elders(base, suiteOf(t, baseSuite)); len(got) > 0 {
+		t.Errorf("of the same suite: %v", got)
+	}
+	if got := Elders(nil, base); len(got) > 0 {
+		t.Errorf("of none: %v", got)
+	}
+	last := base.Probes[len(base.Probes)-1]
+	for what, change := range map[string]func(*runner.Suite){
+		"gone":             func(s *runner.Suite) { s.Probes = s.Probes[:len(s.Probes)-1] },
+		"another check":    func(s *runner.Suite) { s.Probes[len(s.Probes)-1].Check = s.Probes[0].Check },
+		"another seed":     func(s *runner.Suite) { s.Probes[len(s.Probes)-1].Seed = s.Probes[0].Seed },
+		"no probe is left": func(s *runner.Suite) { s.Probes = nil },
+	} {
+		head := suiteOf(t, baseSuite)
+		change(head)
+		got := Elders(base, head)
+		if len(got) != len(base.Probes) && len(got) != 1 || got[len(got)-1].Name != last.Name {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+}
+
 // What a suite says reaches nobody's terminal.
 func TestWeakeningIsPrintable(t *testing.T) {
 	hostile := suiteOf(t, strings.NewReplacer(`"rebuilt"`, `"\u001b[2Jgone\u202e"`, `"mail arrives"`, `"\u001b[2Jarrives"`, `["imap:/mail", `, `["imap:/mail", "imap:/\u202e", `).Replace(baseSuite))

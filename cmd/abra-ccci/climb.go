@@ -35,6 +35,7 @@ type climb struct {
 	folder *runner.Folder
 	hostID string
 
+	room     func(context.Context) int             // how many apps like this one the engine has room for, once one is deployed
 	sabotage func(runner.Deployer) runner.Deployer // of the tool, by selftest; nil: none
 }
 
@@ -174,33 +175,48 @@ func (c *climb) on(ctx context.Context, site *site, watch runner.Observer) (resu
 	if err := site.bring(ctx, c.images()); err != nil {
 		return nil, err
 	}
-	repository := c.folder.Work("repository")
-	if err := restic.Prepare(repository); err != nil {
+	if err := restic.Prepare(c.folder.Work("repository")); err != nil {
 		return nil, err
 	}
 	var run *runner.Run
-	app, err := swarm.New(swarm.Options{
-		Client: site.client, RunID: c.o.runID, HostID: c.hostID, Deadline: c.e.now().Add(runDeadline), Stack: recipe.StackName(c.conf.Domain),
-		Helper: swarm.Helper{Image: site.helper, Again: site.again}, Repository: repository, NoIPVS: !site.ipvs, AllowPaths: slices.ContainsFunc(c.o.allow, allowsPath), Redact: c.conf.Vault.Redact,
-		LogSink: func(service, task string) (stdout, stderr io.WriteCloser) { return run.ServiceLog(service, task) },
-	})
-	if err != nil {
-		return nil, err
-	}
+	var apps []*swarm.App
 	defer func() {
 		late, cancel := runner.Outlast(ctx, closeTime)
 		defer cancel()
-		if closed := app.Close(late); results == nil { // else the teardown has told
-			err = errors.Join(err, closed)
+		for _, app := range apps {
+			if closed := app.Close(late); results == nil { // else the teardown has told
+				err = errors.Join(err, closed)
+			}
 		}
 	}()
+	newApp := func(stack string, log runner.LogSink) (*swarm.App, error) {
+		app, err := swarm.New(c.options(site, stack, log))
+		if err == nil {
+			apps = append(apps, app)
+		}
+		return app, err
+	}
+	app, err := newApp(recipe.StackName(c.conf.Domain), func(service, task string) (stdout, stderr io.WriteCloser) { return run.ServiceLog(service, task) })
+	if err != nil {
+		return nil, err
+	}
 	c.conf.Deployer, c.conf.Tasks, c.conf.Machine = app, app, app
 	if c.sabotage != nil {
 		c.conf.Deployer = c.sabotage(app)
 	}
 	c.conf.Standing, c.conf.Outside = app.Standing, app.Outside
 	volumes := inside.Volumes{Box: app}
-	c.conf.Volumes, c.conf.Spoiler, c.conf.Backups = volumes, volumes, restic.New(app, app)
+	backups := restic.New(app, app)
+	c.conf.Volumes, c.conf.Spoiler, c.conf.Backups = volumes, volumes, backups
+	c.conf.NewTwin = func(stack string, log runner.LogSink) (*runner.Twin, error) {
+		app, err := newApp(stack, log)
+		if err != nil {
+			return nil, err
+		}
+		volumes := inside.Volumes{Box: app}
+		return &runner.Twin{Deployer: app, Tasks: app, Volumes: volumes, Spoiler: volumes, Backups: backups.Beside(app, app), Machine: app, Standing: app.Standing}, nil
+	}
+	c.room = func(ctx context.Context) int { return app.Room(ctx, site.facts) }
 	c.conf.Lint = func(context.Context) []lint.Result { return lint.Run(lintInput(c.rec, c.conf.Head)) }
 	c.conf.Admit = c.admitStack
 	c.conf.Engine = runner.EngineInfo{Version: site.facts.Version}
@@ -215,6 +231,30 @@ func (c *climb) on(ctx context.Context, site *site, watch runner.Observer) (resu
 	}
 	climbing = true
 	return run.Climb(ctx)
+}
+
+// options are those of an app of the run.
+func (c *climb) options(site *site, stack string, log runner.LogSink) swarm.Options {
+	return swarm.Options{
+		Client: site.client, RunID: c.o.runID, HostID: c.hostID, Deadline: c.e.now().Add(runDeadline), Stack: stack,
+		Helper: swarm.Helper{Image: site.helper, Again: site.again}, Repository: c.folder.Work("repository"), NoIPVS: !site.ipvs, Limits: c.limits(site.facts),
+		AllowPaths: slices.ContainsFunc(c.o.allow, allowsPath), Redact: c.conf.Vault.Redact, LogSink: log,
+	}
+}
+
+// limits are those of a container of a pull request; others have none.
+func (c *climb) limits(f swarm.Facts) swarm.Limits {
+	if !c.o.distrusted {
+		return swarm.Limits{}
+	}
+	l := swarm.DefaultLimits(f)
+	if c.o.cpus > 0 {
+		l.CPUs = c.o.cpus
+	}
+	if c.o.memory > 0 {
+		l.Memory = c.o.memory
+	}
+	return l
 }
 
 // allowsPath tells whether a --allow lets files from outside the clone into

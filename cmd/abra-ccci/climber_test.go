@@ -213,6 +213,44 @@ func TestSignalInEveryStage(t *testing.T) {
 
 // The second signal ends the waiting. The record is written all the same, and
 // what is left is named, with the command that removes it.
+// Whoever reads what a run says may go away, and with a terminal everything ends:
+// what the run has made is cleared away all the same.
+func TestNobodyReadsAlong(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*exec.Cmd) error{
+		"unread":  func(*exec.Cmd) error { return nil },
+		"hung-up": func(cmd *exec.Cmd) error { return cmd.Process.Signal(syscall.SIGHUP) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := surviving(t)
+			cmd, _, _ := b.command("test", "notes", "--runs-dir", filepath.Join(b.dir, "runs"), "--run-id", name, "--rungs", "install,lint")
+			read, write, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd.Stdout, cmd.Stderr = write, write
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			write.Close()
+			read.Close()
+			waitFor(t, func() bool { return slices.ContainsFunc(ofRun(t, engine(t), name), isServices) })
+			if err := end(cmd); err != nil {
+				t.Error(err)
+			}
+			cmd.Wait()
+			want := map[string]int{"unread": exitUnknown, "hung-up": exitInterrupted}[name]
+			r := b.results(name)
+			whole(t, r)
+			if code := cmd.ProcessState.ExitCode(); code != want || r.Flags.CleanTeardown != runner.Pass {
+				t.Errorf("%v, flags %+v", cmd.ProcessState, r.Flags)
+			}
+			b.nothingLeft(name)
+		})
+	}
+}
+
 func TestSecondInterrupt(t *testing.T) {
 	t.Parallel()
 	b := surviving(t)

@@ -29,7 +29,7 @@ func engineCommand(e *env) *cobra.Command {
 		Use:   "engine",
 		Short: "a private Docker engine with a swarm, for one command",
 	}
-	var data string
+	var data, runtime string
 	run := &cobra.Command{
 		Use:   "run [--data DIR] -- COMMAND [ARG...]",
 		Short: "run a command with DOCKER_HOST set to a private engine",
@@ -40,10 +40,11 @@ engine and all that runs in it end with COMMAND, whatever happens. Needs root.`,
 		Example: "  abra-ccci engine run -- docker node ls",
 		Args:    commandAfterDash,
 		RunE: func(cmd *cobra.Command, argv []string) error {
-			return e.runInEngine(cmd.Context(), swarm.PrivateOptions{Dir: data, Log: e.stderr}, argv)
+			return e.runInEngine(cmd.Context(), swarm.PrivateOptions{Dir: data, Runtime: runtime, Log: e.stderr}, argv)
 		},
 	}
 	run.Flags().StringVar(&data, "data", "", "keep images, volumes and the swarm in this `directory` (default: a temporary one)")
+	run.Flags().StringVar(&runtime, "runtime", "", "start containers with this OCI runtime `PROGRAM`, as crun (default: the engine's own)")
 	run.Flags().SetInterspersed(false)
 	parent.AddCommand(run)
 	return parent

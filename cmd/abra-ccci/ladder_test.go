@@ -60,13 +60,13 @@ func TestMain(m *testing.M) {
 
 // A bench is a place of its own to run the tool in: recipes, suites, state.
 type bench struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	abra string
 	env  []string
 }
 
-func newBench(t *testing.T, recipes ...string) *bench {
+func newBench(t testing.TB, recipes ...string) *bench {
 	t.Helper()
 	dir := t.TempDir()
 	b := &bench{t: t, dir: dir, abra: filepath.Join(dir, "abra")}
@@ -182,7 +182,7 @@ func (b *bench) resultsIn(runs, id string) *runner.Results {
 }
 
 // engine is a client for the engine in use.
-func engine(t *testing.T) *client.Client {
+func engine(t testing.TB) *client.Client {
 	t.Helper()
 	c, _, err := swarm.Connect(t.Context(), os.Getenv)
 	if err != nil {
@@ -201,13 +201,13 @@ func (b *bench) nothingLeft(id string) {
 }
 
 // ofRun lists what carries a run's label.
-func ofRun(t *testing.T, c *client.Client, id string) []string {
+func ofRun(t testing.TB, c *client.Client, id string) []string {
 	t.Helper()
 	return labelled(t, c, "ccci.run="+id)
 }
 
 // labelled lists what carries a label, asked of Docker itself and not of our own code.
-func labelled(t *testing.T, c *client.Client, label string) []string {
+func labelled(t testing.TB, c *client.Client, label string) []string {
 	t.Helper()
 	ctx := context.Background()
 	f := filters.NewArgs(filters.Arg("label", label))
@@ -236,7 +236,7 @@ func labelled(t *testing.T, c *client.Client, label string) []string {
 }
 
 // testOf is the status and reason of one test of a record.
-func testOf(t *testing.T, r *runner.Results, name string) (runner.Status, string) {
+func testOf(t testing.TB, r *runner.Results, name string) (runner.Status, string) {
 	t.Helper()
 	for _, s := range r.Stages {
 		for _, test := range s.Tests {
@@ -264,7 +264,7 @@ func summary(r *runner.Results) string {
 	return b.String()
 }
 
-func wantStatus(t *testing.T, r *runner.Results, name string, want runner.Status, reason string) {
+func wantStatus(t testing.TB, r *runner.Results, name string, want runner.Status, reason string) {
 	t.Helper()
 	if got, why := testOf(t, r, name); got != want || !strings.Contains(why, reason) {
 		t.Errorf("%s: %s (%s), want %s (… %s …)\n%s", name, got, why, want, reason, summary(r))
@@ -282,33 +282,8 @@ func proofs(r *runner.Results) map[string]runner.Proof {
 	return out
 }
 
-func TestNotesClimbsToTheTop(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "notes")
-	const secret = "kFq8-known-to-the-test-27xZ"
-	b.edit("notes", "[deploy]\n", "[deploy]\nsecrets = { write_token = \""+secret+"\" }\n")
-	r, code := b.climb("notes")
-	if code != exitPass || r.Level != 5 {
-		t.Errorf("exit %d, level %d\n%s", code, r.Level, summary(r))
-	}
-	if r.Version != "1.1.0+1.1.0" || r.UpgradeFrom != "1.0.0+1.0.0" {
-		t.Errorf("version %q, upgraded from %q", r.Version, r.UpgradeFrom)
-	}
-	if got := proofs(r)["app:/data"]; got != runner.ProofApp {
-		t.Errorf("app:/data has proof %q", got)
-	}
-	if r.Flags.CleanTeardown != runner.Pass || r.Flags.NoSecretLeak != runner.Pass {
-		t.Errorf("flags %+v", r.Flags)
-	}
-	if len(r.Snapshots) != 2 || r.Drill.Bytes == 0 || r.Drill.Seconds == 0 {
-		t.Errorf("snapshots %v, drill %v", r.Snapshots, r.Drill)
-	}
-	noValueIn(t, filepath.Join(b.dir, "runs"), secret)
-	noValueIn(t, filepath.Join(b.dir, "state"), secret)
-}
-
 // noValueIn searches every file of a folder for a secret's value.
-func noValueIn(t *testing.T, dir, value string) {
+func noValueIn(t testing.TB, dir, value string) {
 	t.Helper()
 	files := 0
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -340,95 +315,6 @@ func TestSecretLeakIsSeen(t *testing.T) {
 	noValueIn(t, filepath.Join(b.dir, "runs"), "leaked-into-a-label")
 }
 
-func TestMailuMainIsLevelFour(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "mailu")
-	r, code := b.climb("mailu", "--ref", "main")
-	if code != exitPass || r.Level != 4 {
-		t.Errorf("exit %d, level %d\n%s", code, r.Level, summary(r))
-	}
-	if r.Rungs[runner.RungBackupRestore] != runner.Skip || !strings.Contains(r.Skips.Intentional[runner.RungBackupRestore], "backupbot.backup=true") {
-		t.Errorf("backup_restore is %s: %v", r.Rungs[runner.RungBackupRestore], r.Skips)
-	}
-	if r.Rungs[runner.RungUpgrade] != runner.Pass || r.UpgradeFrom != "3.0.0+2024.06.50" {
-		t.Errorf("upgrade from %q is %s", r.UpgradeFrom, r.Rungs[runner.RungUpgrade])
-	}
-}
-
-func TestMailuLabelledIsLevelFive(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "mailu")
-	r, code := b.climb("mailu", "--ref", "add-backupbot-labels")
-	if code != exitPass || r.Level != 5 {
-		t.Errorf("exit %d, level %d\n%s", code, r.Level, summary(r))
-	}
-	for _, path := range []string{"admin:/data", "imap:/mail"} {
-		if got := proofs(r)[path]; got != runner.ProofApp {
-			t.Errorf("%s has proof %q", path, got)
-		}
-	}
-	for _, c := range r.Coverage {
-		if c.Volume == "imap" && !slices.Equal(c.Probes, []string{"mail_message"}) {
-			t.Errorf("imap:/mail is proven by %v", c.Probes)
-		}
-	}
-	if r.Version != "3.0.2+2024.06.52" || r.UpgradeFrom != "3.0.1+2024.06.52" {
-		t.Errorf("version %q, upgraded from %q", r.Version, r.UpgradeFrom)
-	}
-}
-
-// The seed review's first act: the suite knows the account alone, so nothing
-// would be noticed if the mail were lost. Claiming otherwise changes nothing.
-func TestShallowSuiteProvesNoMail(t *testing.T) {
-	t.Parallel()
-	for _, covers := range []string{`["admin:/data"]`, `["imap:/mail", "admin:/data"]`} {
-		t.Run(covers, func(t *testing.T) {
-			t.Parallel()
-			b := newBench(t, "mailu")
-			b.dropProbe("mailu", "mail_message")
-			b.edit("mailu", `covers = ["admin:/data"]`, "covers = "+covers)
-			r, code := b.climb("mailu", "--ref", "add-backupbot-labels", "--rungs", "install,backup_restore")
-			if code != exitUnknown || r.Rungs[runner.RungBackupRestore] != runner.Unver {
-				t.Errorf("exit %d, backup_restore %s\n%s", code, r.Rungs[runner.RungBackupRestore], summary(r))
-			}
-			if p := proofs(r); p["imap:/mail"] != runner.ProofFile || p["admin:/data"] != runner.ProofApp {
-				t.Errorf("proofs %v", p)
-			}
-			wantStatus(t, r, "drill_proves_imap_mail", runner.Unver, "imap:/mail has proof file only")
-		})
-	}
-}
-
-// dropProbe removes one probe from a suite.
-func (b *bench) dropProbe(name, probe string) {
-	b.t.Helper()
-	path := filepath.Join(b.abra, "ccci", "suites", name, "suite.toml")
-	data, err := os.ReadFile(path)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	parts := strings.Split(string(data), "[[")
-	kept := slices.DeleteFunc(slices.Clone(parts), func(p string) bool { return strings.HasPrefix(p, "probe]]\nname   = \""+probe+"\"") })
-	if len(kept) != len(parts)-1 {
-		b.t.Fatalf("no probe %q in %s", probe, path)
-	}
-	b.suite(name, strings.Join(kept, "[["))
-}
-
-// The seed review's second act: the wipe removes a path that Mailu does not
-// use. It ends well and removes nothing.
-func TestWipeOfAPathThatDoesNotExist(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, "mailu")
-	b.edit("mailu", `"/mail/m${TOKEN}@${DOMAIN}"`, `"/mail/${DOMAIN}/m${TOKEN}"`)
-	r, code := b.climb("mailu", "--ref", "add-backupbot-labels", "--rungs", "install,backup_restore")
-	wantStatus(t, r, "wipe_removes_mail_message", runner.Fail, "the wipe removed nothing")
-	wantStatus(t, r, "restore_returns_mail_message", runner.Unver, "blocked by wipe_removes_mail_message")
-	if code != exitFail || r.Rungs[runner.RungBackupRestore] != runner.Fail {
-		t.Errorf("exit %d, backup_restore %s", code, r.Rungs[runner.RungBackupRestore])
-	}
-}
-
 // Without a suite everything still runs, and proves files alone.
 func TestNoSuite(t *testing.T) {
 	t.Parallel()
@@ -448,7 +334,7 @@ func TestNoSuite(t *testing.T) {
 func isServices(s string) bool { return strings.HasSuffix(s, "services") }
 
 // waitFor waits for a condition on the engine, for a minute at most.
-func waitFor(t *testing.T, done func() bool) {
+func waitFor(t testing.TB, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"coopcloud.tech/abra-ccci/ledger"
-	"coopcloud.tech/abra-ccci/ledger/remote"
 )
 
 // ledgerOptions are the flags that all ledger commands have.
@@ -99,9 +98,11 @@ func (e *hintError) Unwrap() error { return e.err }
 // Hint is that command.
 func (e *hintError) Hint() string { return e.hint }
 
-// open opens the ledger in a way, holds it against what is trusted and what
-// was seen before, and remembers what it sees.
-func open(e *env, o *ledgerOptions, how func(ledger.Folder, ...ledger.Visit) (*ledger.Ledger, error), visits ...ledger.Visit) (*openLedger, error) {
+// An opener is how a ledger is opened: ledger.Open, or ledger.Verify.
+type opener func(ledger.Folder, ...ledger.Visit) (*ledger.Ledger, error)
+
+// load opens the ledger in a way, and holds it against what is trusted.
+func load(e *env, o *ledgerOptions, how opener, visits ...ledger.Visit) (*openLedger, error) {
 	d, err := openFolder(e, o)
 	if err != nil {
 		return nil, err
@@ -111,14 +112,29 @@ func open(e *env, o *ledgerOptions, how func(ledger.Folder, ...ledger.Visit) (*l
 	if errors.Is(err, ledger.ErrNone) {
 		err = noLedger(o.folder(e))
 	}
-	if err == nil {
-		err = l.recall()
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// open loads the ledger, holds it against what was seen before, and remembers
+// what it sees.
+func open(e *env, o *ledgerOptions, how opener, visits ...ledger.Visit) (*openLedger, error) {
+	l, err := load(e, o, how, visits...)
+	if err != nil {
+		return nil, err
+	}
+	err = keepProof(e, l.Checkpoint().Origin, l.recall())
+	if fork := (*ledger.ForkError)(nil); errors.As(err, &fork) && fork.Rollback {
+		err = &hintError{err, "another clone on this machine may be ahead of this one: abra-ccci ledger sync; if that does not mend it, " + fork.Hint()}
 	}
 	if err == nil {
 		err = l.remember()
 	}
 	if err != nil {
-		d.Close()
+		l.close()
 		return nil, err
 	}
 	return l, nil
@@ -156,8 +172,7 @@ func (l *openLedger) seenFile() string {
 	return filepath.Join(l.e.memory(l.Checkpoint().Origin), "seen")
 }
 
-// recall holds the ledger against the checkpoint that was seen last. Of a
-// fork both signed notes are kept.
+// recall holds the ledger against the checkpoint that was seen last.
 func (l *openLedger) recall() error {
 	note, err := os.ReadFile(l.seenFile())
 	if errors.Is(err, os.ErrNotExist) {
@@ -167,10 +182,10 @@ func (l *openLedger) recall() error {
 		return err
 	}
 	l.known, l.note = true, note
-	return keepProof(l.e, l.Checkpoint().Origin, l.Extends(note))
+	return l.Extends(note)
 }
 
-// keepProof keeps the proof of a fork, if err is one.
+// keepProof keeps the proof of a fork, which is both signed notes, if err is one.
 func keepProof(e *env, origin string, err error) error {
 	var fork *ledger.ForkError
 	if !errors.As(err, &fork) {
@@ -193,14 +208,19 @@ func (l *openLedger) remember() error {
 	if err := l.Flush(); err != nil {
 		return err
 	}
+	return l.keepSeen(l.Note())
+}
+
+// keepSeen writes a checkpoint to the file of what was seen.
+func (l *openLedger) keepSeen(note []byte) error {
 	name := l.seenFile()
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
 	}
-	if err := writeWhole(name, l.Note(), 0o600); err != nil {
+	if err := writeWhole(name, note, 0o600); err != nil {
 		return err
 	}
-	l.note = l.Note()
+	l.note = note
 	return nil
 }
 
@@ -218,44 +238,4 @@ func writeWhole(name string, data []byte, mode os.FileMode) (err error) {
 		os.Remove(f.Name())
 	}
 	return err
-}
-
-func ledgerSync(e *env, o *ledgerOptions) *cobra.Command {
-	return &cobra.Command{
-		Use:   "sync",
-		Short: "bring the ledger and its git remote together",
-		Long: `Sync fetches, verifies every new entry and adds it, or gives an empty remote
-what is here. It never forces, and never takes anything back: if the remote does
-not contain what was seen before, it says who must look, and exits 3.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			l, err := open(e, o, ledger.Open)
-			if err != nil {
-				return err
-			}
-			defer l.close()
-			g, err := remote.Open(cmd.Context(), l.dir.Path())
-			if err != nil {
-				return err
-			}
-			if g == nil {
-				return &hintError{fmt.Errorf("%s has no git remote", l.dir.Path()), "git -C " + l.dir.Path() + " init; git -C " + l.dir.Path() + " remote add origin URL"}
-			}
-			defer g.Close()
-			unlock, err := l.dir.Lock()
-			if err != nil {
-				return err
-			}
-			defer unlock()
-			came, err := l.Sync(cmd.Context(), g)
-			if err = keepProof(e, l.Checkpoint().Origin, err); err != nil {
-				return err
-			}
-			if err := l.remember(); err != nil {
-				return err
-			}
-			fmt.Fprintf(e.stdout, "%d new, size %d\n", came, l.Checkpoint().Size)
-			return nil
-		},
-	}
 }

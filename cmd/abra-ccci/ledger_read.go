@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,7 +39,11 @@ colours and folded lines on a terminal. --raw prints the signed blocks as they a
 			case o.json:
 				return printJSON(e.stdout, append([]*ledger.Entry{}, r.Entries()...))
 			}
-			_, err = io.WriteString(e.stdout, e.markdown(r.Markdown(l.Ledger)))
+			text := r.Markdown(l.Ledger)
+			if !r.Raw {
+				text = e.markdown(text)
+			}
+			_, err = io.WriteString(e.stdout, text)
 			return err
 		},
 	}
@@ -101,6 +106,8 @@ func ledgerVerify(e *env, o *ledgerOptions) *cobra.Command {
 		Short: "check every entry, signature, checkpoint and rendering",
 		Long: `Verify checks all of the ledger. Renderings that are right but behind, or not
 there, are made anew; one that was changed by hand is told, and stays as it is.
+A log that is right is still told as not well if the .gitattributes beside it does
+not keep git from changing line ends.
 
 With --review it checks a REVIEW-<phase>.md alone, which needs no ledger beside it.
 
@@ -157,7 +164,8 @@ func runVerify(e *env, o *ledgerOptions) error {
 	}
 	c := l.Checkpoint()
 	if o.json {
-		return printJSON(e.stdout, map[string]any{"origin": c.Origin, "size": c.Size, "root": c.Root, "claimed": l.Claimed(), "rendered": append([]string{}, stale...), "remarks": l.remarks()})
+		text := map[string]any{"origin": c.Origin, "size": c.Size, "root": c.Root, "claimed": l.Claimed(), "rendered": append([]string{}, stale...), "remarks": l.remarks()}
+		return cmp.Or(printJSON(e.stdout, text), l.CheckAttributes())
 	}
 	fmt.Fprintf(e.stdout, "%s: %d entries, root %s: every entry, signature and checkpoint is right\n", c.Origin, c.Size, c.Root)
 	for _, name := range stale {
@@ -166,7 +174,7 @@ func runVerify(e *env, o *ledgerOptions) error {
 	for _, remark := range l.remarks() {
 		fmt.Fprintf(e.stdout, "remark: %s\n", remark)
 	}
-	return nil
+	return l.CheckAttributes()
 }
 
 func renderAll(l *openLedger) (written []string, err error) {

@@ -3,11 +3,21 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mattn/go-runewidth"
+	"golang.org/x/sys/unix"
 )
 
 // A court is a place with a ledger, run at times that the test chooses.
@@ -29,10 +39,37 @@ func newCourt(t *testing.T) *court {
 func (c *court) run(stdin string, args ...string) (code int, stdout, stderr string) {
 	c.t.Helper()
 	var out, errs bytes.Buffer
-	e := &env{stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs, now: func() time.Time { return c.now },
-		getenv: func(key string) string { return map[string]string{"ABRA_DIR": c.dir, "XDG_STATE_HOME": c.state}[key] }}
-	code = execute(c.t.Context(), e, append([]string{"ledger"}, args...))
+	code = c.runOn(&out, &errs, nil, stdin, args...)
 	return code, out.String(), errs.String()
+}
+
+func (c *court) runOn(stdout, stderr io.Writer, more map[string]string, stdin string, args ...string) int {
+	environ := map[string]string{"ABRA_DIR": c.dir, "XDG_STATE_HOME": c.state}
+	maps.Copy(environ, more)
+	e := &env{stdin: strings.NewReader(stdin), stdout: stdout, stderr: stderr, now: func() time.Time { return c.now },
+		getenv: func(key string) string { return environ[key] }}
+	return execute(c.t.Context(), e, append([]string{"ledger"}, args...))
+}
+
+// onTerminal is what a real terminal shows, so many columns wide.
+func (c *court) onTerminal(columns uint16, environ map[string]string, args ...string) string {
+	c.t.Helper()
+	master, tty := realTerminal(c.t)
+	if err := unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}); err != nil {
+		c.t.Fatal(err)
+	}
+	shown := make(chan string)
+	go func() {
+		text, _ := io.ReadAll(master) // it ends with an error: nobody has the other end any more
+		shown <- strings.ReplaceAll(string(text), "\r\n", "\n")
+	}()
+	var errs bytes.Buffer
+	code := c.runOn(tty, &errs, environ, "", args...)
+	tty.Close()
+	if code != exitPass {
+		c.t.Fatalf("ledger %v: exit %d\n%s", args, code, errs.String())
+	}
+	return <-shown
 }
 
 // ok is run where it has to work.
@@ -234,6 +271,150 @@ func TestLedgerRefuses(t *testing.T) {
 	}
 	if out := c.ok("", "verify"); !strings.Contains(out, "1 entries") {
 		t.Errorf("something was added: %s", out)
+	}
+}
+
+// Verify tells whether git may touch line ends: after all that it has to say of
+// the log, and with another exit status than for that. What it hints at mends it.
+func TestLedgerAttributes(t *testing.T) {
+	t.Parallel()
+	c := newCourt(t)
+	c.begin()
+	name := filepath.Join(c.ledger(), ".gitattributes")
+	tests := map[string]func() error{
+		"is missing": func() error { return nil },
+		"is not what it was: git may": func() error {
+			return os.WriteFile(name, []byte("* -text\nentries/* text eol=crlf\n"), 0o644)
+		},
+		"is not what it was": func() error { return os.Symlink(".gitignore", name) },
+		"is not what":        func() error { return os.Mkdir(name, 0o755) },
+	}
+	for want, change := range tests {
+		if err := errors.Join(os.RemoveAll(name), change()); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"verify"}, {"verify", "--json"}} {
+			code, stdout, stderr := c.run("", args...)
+			if code != exitUnknown || !strings.Contains(stdout, "example.org/ledger") || !strings.Contains(stderr, ".gitattributes "+want) || !strings.Contains(stderr, "hint: ") {
+				t.Errorf("%q %v: exit %d, %s%s", want, args, code, stdout, stderr)
+			}
+		}
+	}
+	if err := errors.Join(os.RemoveAll(name), tests["is not what it was"]()); err != nil {
+		t.Fatal(err)
+	}
+	_, _, stderr := c.run("", "verify")
+	_, hint, _ := strings.Cut(stderr, "folder: ")
+	hint, _, _ = strings.Cut(hint, "; git add")
+	cmd := exec.Command("sh", "-c", hint)
+	cmd.Dir = c.ledger()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", hint, err, out)
+	}
+	c.ok("", "verify")
+}
+
+// What a program reads: each command's JSON, with what it needs from it.
+func TestLedgerJSON(t *testing.T) {
+	t.Parallel()
+	c := newCourt(t)
+	c.begin()
+	if text, err := os.ReadFile(filepath.Join(c.ledger(), ".gitattributes")); string(text) != "* -text\n" {
+		t.Errorf(".gitattributes is %q, %v", text, err)
+	}
+	read := func(want int, text string, args ...string) (got map[string]any) {
+		t.Helper()
+		code, stdout, stderr := c.run(text, append(args, "--json")...)
+		if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != want {
+			t.Fatalf("%v: exit %d, %v\n%s%s", args, code, err, stdout, stderr)
+		}
+		return got
+	}
+	expect := func(got map[string]any, want map[string]any) {
+		t.Helper()
+		for key, value := range want {
+			if !reflect.DeepEqual(got[key], value) {
+				t.Errorf("%s is %v, want %v", key, got[key], value)
+			}
+		}
+	}
+	id := strings.Repeat("0a", 16)
+	claim := []string{"claim", "M1", "--phase", "mailu", "--repo", "coop-cloud/mailu", "--pr", "3", "--head", seedHead, "--id", id}
+	expect(read(exitPass, "", claim...), map[string]any{"entry": "E000001", "id": id, "again": false, "size": 2.0})
+	expect(read(exitPass, "", claim...), map[string]any{"entry": "E000001", "id": id, "again": true, "size": 2.0})
+	file := filepath.Join(c.dir, "verdict.json")
+	writeFile(t, file, seedFail)
+	expect(read(exitPass, "", "append", "--kind", "verdict", file), map[string]any{"entry": "E000002", "opened": []any{"ADV-mailu-01"}})
+	writeFile(t, file, "it is seeded now")
+	expect(read(exitPass, "", "append", "--kind", "response", "--phase", "mailu", "--claim", "M1", "--key", c.key("bob"), file), map[string]any{"entry": "E000003"})
+	gate := []string{"gate", "--pr", "3", "--head", seedHead, "--claim", "M1"}
+	expect(read(exitFail, "", gate...), map[string]any{"verdict": "FAIL", "entry": "E000002", "signer": "ada", "open": []any{"ADV-mailu-01"}, "remarks": []any{}})
+	expect(read(exitPass, seedPass, "append", "--kind", "verdict", "-"), map[string]any{"entry": "E000004"})
+	expect(read(exitPass, "", gate...), map[string]any{"verdict": "PASS", "entry": "E000004", "repo": "coop-cloud/mailu"})
+	expect(read(exitPass, "", "retract", "--key", c.key("ada"), "E000004"), map[string]any{"entry": "E000005"})
+	expect(read(exitUnknown, "", gate...), map[string]any{"verdict": "INCONCLUSIVE"})
+	expect(read(exitPass, "", "verify"), map[string]any{"origin": "example.org/ledger", "size": 6.0, "claimed": false, "rendered": []any{}})
+
+	c.ok("of another phase", "append", "--phase", "notes", "-")
+	for args, want := range map[string]string{
+		"show": "claim verdict response verdict retract orientation", "show --phase mailu": "claim verdict response verdict retract",
+		"show --phase notes": "orientation", "show --claim M1": "claim verdict response verdict retract", "show --phase notes --claim M1": "",
+	} {
+		var entries []struct{ Kind, Signer string }
+		if err := json.Unmarshal([]byte(c.ok("", append(strings.Fields(args), "--json")...)), &entries); err != nil {
+			t.Fatal(err)
+		}
+		var kinds []string
+		for _, e := range entries {
+			kinds = append(kinds, e.Kind)
+		}
+		if got := strings.Join(kinds, " "); got != want {
+			t.Errorf("%s: %s, want %s", args, got, want)
+		}
+	}
+}
+
+// On a pipe show prints Markdown; on a real terminal the same words, coloured
+// and folded to its width, unless the user wants neither.
+func TestLedgerShowTerminal(t *testing.T) {
+	t.Parallel()
+	c := newCourt(t)
+	c.begin()
+	c.ok(seedFail, "append", "--kind", "verdict", "-")
+	markdown := c.ok("", "show")
+	if strings.Contains(markdown, "\x1b") || !strings.Contains(markdown, "\n> FAIL — the backup/restore test exercises only the SQLite /data volume; the Maildir /mail is NOT tested for restoration\n") {
+		t.Errorf("on a pipe:\n%s", markdown)
+	}
+	xterm := map[string]string{"TERM": "xterm"}
+	plain := c.onTerminal(60, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, "show")
+	widest := 0
+	for line := range strings.SplitSeq(plain, "\n") {
+		widest = max(widest, runewidth.StringWidth(line))
+	}
+	if strings.Contains(plain, "\x1b") || widest >= 60 || widest < 45 {
+		t.Errorf("folded to %d columns of 60:\n%s", widest, plain)
+	}
+	words := func(text string) []string { return strings.Fields(strings.ReplaceAll(text, ">", " ")) }
+	if !slices.Equal(words(plain), words(markdown)) {
+		t.Errorf("folding has changed the words:\n%s\n%s", plain, markdown)
+	}
+	coloured := c.onTerminal(60, xterm, "show")
+	if stripped := regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(coloured, ""); stripped != plain {
+		t.Errorf("%q\nis more than colours over\n%q", coloured, plain)
+	}
+	for _, want := range []string{"\n\x1b[1;31m## M1 FAIL @", "\n\x1b[32m- ✓ PR#3 labels correct", "\n\x1b[31m- ✗ every durable volume"} {
+		if !strings.Contains(coloured, want) {
+			t.Errorf("no %q in\n%q", want, coloured)
+		}
+	}
+	if wide := c.onTerminal(200, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, "show"); wide == plain {
+		t.Error("folded alike, however wide the terminal")
+	}
+	if got := c.onTerminal(60, map[string]string{"TERM": "dumb"}, "show"); got != markdown {
+		t.Errorf("on a dumb terminal:\n%q", got)
+	}
+	if raw := c.ok("", "show", "--raw"); c.onTerminal(60, xterm, "show", "--raw") != raw || !strings.Contains(raw, "\n— ada ") {
+		t.Errorf("blocks are not as they are:\n%s", raw)
 	}
 }
 

@@ -136,7 +136,7 @@ func makeKey(e *env, dir, name string) (public string, s *ledger.Signer, err err
 // finishInit writes what lies beside a new ledger: what keeps git from
 // touching line ends, and the trust file.
 func finishInit(e *env, o *ledgerOptions, l *openLedger) error {
-	files := map[string]string{".gitattributes": "* -text\n", ".gitignore": ".lock\n.tmp-*\n"}
+	files := map[string]string{".gitattributes": ledger.Attributes, ".gitignore": ".lock\n.tmp-*\n"}
 	for name, text := range files {
 		if err := writeWhole(filepath.Join(l.dir.Path(), name), []byte(text), 0o644); err != nil {
 			return err
@@ -404,13 +404,18 @@ func ledgerClaim(e *env, o *ledgerOptions) *cobra.Command {
 		Short: "say that something is done (a builder's key)",
 		Long: `Claim records what the builder says is done, for one commit. Of the results file
 the digest is recorded, and the run's id; it has to be of that very commit. Phase
-and repo are those of the ledger's last claim, unless they are given.`,
+and repo are those of the ledger's last claim, unless they are given. A suite that
+lives in a repository of its own is named by that and two commits of it: the one that
+the claim rests on, and the one that was in force before.`,
 		Example: `  abra-ccci ledger claim M1 --phase mailu --repo coop-cloud/mailu --pr 3 --head $(git rev-parse HEAD) --results results.json "level 5"`,
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p.content.Claim = args[0]
 			if len(args) > 1 {
 				p.content.Summary = args[1]
+			}
+			if err := checkSuiteSource(&p.content.SuiteSource); err != nil {
+				return err
 			}
 			if results != "" {
 				if err := p.evidence(results); err != nil {
@@ -428,10 +433,41 @@ and repo are those of the ledger's last claim, unless they are given.`,
 	f.StringVar(&p.content.Base, "base", "", "full `SHA` of what it is compared with")
 	f.StringVar(&p.content.Run, "run", "", "`ID` of the run that shows it")
 	f.StringVar(&p.content.Suite, "suite", "", "commit or digest of the suite")
+	f.StringVar(&p.content.SuiteRepo, "suite-repo", "", "`URL|OWNER/NAME` of a suite that is not in the recipe's repository")
+	f.StringVar(&p.content.SuiteHead, "suite-head", "", "full `SHA` of the suite that is claimed with")
+	f.StringVar(&p.content.SuiteBase, "suite-base", "", "full `SHA` of the suite that was in force before")
 	f.StringVar(&results, "results", "", "`FILE`: the run's results.json")
 	p.flags(cmd)
 	p.before = lastClaim
 	return cmd
+}
+
+// isSHA tells whether s is the whole id of a commit.
+func isSHA(s string) bool { return len(s) == 40 && strings.Trim(s, "0123456789abcdef") == "" }
+
+// checkSuiteSource tells what is wrong with the flags about a suite in another
+// repository. Of an address it keeps what the ledger takes: host and path.
+func checkSuiteSource(s *ledger.SuiteSource) error {
+	if *s == (ledger.SuiteSource{}) {
+		return nil
+	}
+	for _, flag := range []struct{ name, value string }{{"--suite-head", s.SuiteHead}, {"--suite-base", s.SuiteBase}} {
+		if !isSHA(flag.value) {
+			return &usageError{&hintError{fmt.Errorf("%s: %q is not the whole id of a commit, 40 hex digits", flag.name, flag.value), "in the suite's repository: git rev-parse COMMIT"}}
+		}
+	}
+	if s.SuiteRepo == "" {
+		return &usageError{&hintError{errors.New("--suite-head and --suite-base are commits of which repository?"), "name it: --suite-repo OWNER/NAME"}}
+	}
+	if !strings.Contains(s.SuiteRepo, "://") {
+		return nil
+	}
+	at, err := repoAt(s.SuiteRepo)
+	if err != nil {
+		return &usageError{fmt.Errorf("--suite-repo: %w", err)}
+	}
+	s.SuiteRepo = at.long()
+	return nil
 }
 
 // evidence takes digest and run of a results file, which has to be of the head.
@@ -496,11 +532,14 @@ closed are open again, and findings that it opened stay open.`,
 		},
 	}
 	p.before = func(l *openLedger, c *ledger.Content) error {
-		phase, claim, ok := l.About(c.Retracts)
-		if !ok {
+		of, err := l.Named(c.Retracts)
+		if err != nil {
+			return err
+		}
+		if of == nil {
 			return &hintError{fmt.Errorf("there is no entry %q", c.Retracts), "abra-ccci ledger show"}
 		}
-		c.Phase, c.Claim = phase, claim
+		c.Phase, c.Claim = of.Phase, of.Claim
 		return nil
 	}
 	p.flags(cmd)

@@ -24,7 +24,14 @@ func run() int {
 	if code, ok := asCanary(); ok {
 		return code
 	}
-	ctx, stop := interruptible(os.Interrupt, syscall.SIGTERM)
+	// Whoever reads along may go away, as head does: what was made still has to be
+	// cleared away. A write then fails, and ends nothing.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // else nohup
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := interruptible(ends...)
 	defer stop()
 	e := &env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, now: time.Now}
 	return execute(ctx, e, os.Args[1:])

@@ -316,6 +316,13 @@ drill       unver    0.0s  blocked by restore
 // pty opens a real terminal and returns its end for programs.
 func pty(t *testing.T) *os.File {
 	t.Helper()
+	_, tty := realTerminal(t)
+	return tty
+}
+
+// realTerminal opens a real terminal: the end that shows, and the one for programs.
+func realTerminal(t *testing.T) (master, tty *os.File) {
+	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatalf("%v; is /dev/pts mounted?", err)
@@ -328,12 +335,12 @@ func pty(t *testing.T) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { tty.Close() })
-	return tty
+	return master, tty
 }
 
 func TestProgressKnowsATerminal(t *testing.T) {

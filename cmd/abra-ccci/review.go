@@ -9,9 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
 	"coopcloud.tech/abra-ccci/ledger"
@@ -26,9 +28,13 @@ type reviewOptions struct {
 	recipe, repo, forge, tokenFile string
 	phase, phaseFile, claim        string
 	suite, baseSuite, results, key string
+	suiteRepo                      string
 	engine, runsDir                string
 	accept, allow                  []string
 	post, quick                    bool
+	cpus                           float64
+	apps                           int
+	memory                         string
 	ledgerOptions
 }
 
@@ -46,8 +52,12 @@ starts from an app built from nothing.
 It ends with PASS, FAIL or INCONCLUSIVE, signed and appended to the ledger. With
 --post the pull request gets a comment and its head a commit status.
 
-The forge is the origin of the recipe's clone, unless --repo and --forge name it.
-The token is read from --token-file, or from GITEA_TOKEN.
+The forge is the origin of the recipe's clone, unless --repo and --forge name it,
+or ccci.toml in $ABRA_DIR/ccci. The token is read from --token-file, or from
+GITEA_TOKEN.
+
+A suite that lives in a repository of its own is taken from there (--suite-repo), at
+the commit that the claim in the ledger names, and compared with the one before.
 
 Exit status: 0 PASS, 1 INCONCLUSIVE or could not tell, 2 usage, 3 FAIL, 130 interrupted.`,
 		Example: `  abra-ccci review --pr 3 --phase mailu --claim M1 --recipe mailu
@@ -66,12 +76,16 @@ Exit status: 0 PASS, 1 INCONCLUSIVE or could not tell, 2 usage, 3 FAIL, 130 inte
 	f.StringVar(&o.claim, "claim", "M1", "the `CLAIM` that is judged")
 	f.StringVar(&o.suite, "suite", "", "`DIR` that holds the reviewer's suite.toml (default: as for test)")
 	f.StringVar(&o.baseSuite, "base-suite", "", "`DIR` that holds the suite before this change (default: the base's ccci/)")
+	f.StringVar(&o.suiteRepo, "suite-repo", "", "`URL|OWNER/NAME` of the repository that the suite is in, at the commits that the claim names")
 	f.StringVar(&o.results, "results", "", "`FILE` or URL of the builder's results.json")
 	f.StringVar(&o.key, "key", "", "`FILE` with the adversary's private key (default: yours that may sign a verdict)")
 	f.StringVar(&o.engine, "engine", "", "private: start a throw-away Docker engine that has never seen the recipe")
 	f.StringVar(&o.runsDir, "runs-dir", "", "where run folders are (default: $XDG_STATE_HOME/abra-ccci/runs)")
 	f.StringSliceVar(&o.accept, "accept-exclude", nil, "take the suite's reason for not saving `VOLUME`")
 	f.StringSliceVar(&o.allow, "allow", nil, "allow `WHAT` would be refused; the refusal names it")
+	f.Float64Var(&o.cpus, "cpus", 0, "`CORES` that a container of the pull request may use (default: all but one)")
+	f.StringVar(&o.memory, "memory", "", "memory that each may use, as `512m` or 4g (default: half of the engine's)")
+	f.IntVar(&o.apps, "apps", 0, "on how many apps mutants are tried at the same time (default: one for each core, in half of the engine's memory)")
 	f.BoolVar(&o.post, "post", false, "comment on the pull request, and set its head's commit status")
 	f.BoolVar(&o.quick, "quick", false, "only what can be read: nothing runs, and nothing can pass")
 	f.StringVar(&o.dir, "ledger", "", "the ledger's `DIR` (default $ABRA_DIR/ccci/ledger)")
@@ -84,15 +98,44 @@ Exit status: 0 PASS, 1 INCONCLUSIVE or could not tell, 2 usage, 3 FAIL, 130 inte
 var claimNames = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,15}$`)
 
 func (o *reviewOptions) check() error {
+	if _, err := repoAt(o.suiteRepo); err != nil && o.suiteRepo != "" {
+		return &usageError{fmt.Errorf("--suite-repo: %w", err)}
+	}
+	for flag, address := range map[string]string{"--repo": o.repo, "--forge": o.forge} {
+		if err := noCredentials(address); err != nil {
+			return &usageError{fmt.Errorf("%s: %w", flag, err)}
+		}
+	}
 	switch {
 	case o.pr <= 0:
 		return &usageError{&hintError{errors.New("which pull request?"), "abra-ccci review --pr 3"}}
 	case !claimNames.MatchString(o.claim):
 		return &usageError{fmt.Errorf("--claim: %q is no claim; claims are called M1, M2 …", o.claim)}
+	case o.suite != "" && o.suiteRepo != "":
+		return &usageError{errors.New("--suite and --suite-repo: which of them?")}
 	case o.engine != "" && o.engine != "private":
 		return &usageError{fmt.Errorf("--engine: %q is not an engine; leave it out, or say private", o.engine)}
+	case o.cpus < 0:
+		return &usageError{fmt.Errorf("--cpus: %g cores are none", o.cpus)}
+	case o.apps < 0:
+		return &usageError{fmt.Errorf("--apps: %d apps are none", o.apps)}
+	}
+	if _, err := o.bytes(); err != nil {
+		return &usageError{err}
 	}
 	return nil
+}
+
+// bytes is what --memory says; 0: nothing.
+func (o *reviewOptions) bytes() (int64, error) {
+	if o.memory == "" {
+		return 0, nil
+	}
+	n, err := units.RAMInBytes(o.memory)
+	if err != nil || n < 6<<20 { // Docker takes no less
+		return 0, fmt.Errorf("--memory: %q is no amount of memory of 6m or more", o.memory)
+	}
+	return n, nil
 }
 
 // A reviewing is one review under way.
@@ -103,10 +146,13 @@ type reviewing struct {
 	forge review.Forge
 	token string
 	pull  review.Pull
+	conf  *config
+	place repoPlace // of the pull request
 
 	claimed review.PhaseClaim
 	fetched *recipe.Fetched
 	suite   *runner.Suite
+	pinned  *pinnedSuite // nil: the suite is not in a repository of its own
 	known   reading
 	sab     *review.Saboteur
 	checks  []review.Check
@@ -154,6 +200,9 @@ func (r *reviewing) say(format string, args ...any) {
 // look runs every check. The error is why it did not come to its end.
 func (r *reviewing) look(ctx context.Context) error {
 	if err := r.fetch(ctx); err != nil {
+		return err
+	}
+	if err := r.pinSuite(ctx); err != nil {
 		return err
 	}
 	if err := r.read(ctx); err != nil {
@@ -230,7 +279,12 @@ func (r *reviewing) fetch(ctx context.Context) (err error) {
 
 // climbOf prepares a run of one commit of the clone.
 func (r *reviewing) climbOf(ctx context.Context, sha string) (*climb, error) {
-	return newClimb(ctx, r.e, r.fetched.Recipe.Dir, testOptions{ref: sha, suite: r.o.suite, engine: r.o.engine, runsDir: r.o.runsDir, allow: r.o.allow, teardownTimeout: runner.DefaultTeardownTimeout})
+	memory, err := r.o.bytes()
+	if err != nil {
+		return nil, err
+	}
+	return newClimb(ctx, r.e, r.fetched.Recipe.Dir, testOptions{ref: sha, suite: r.o.suite, engine: r.o.engine, runsDir: r.o.runsDir, allow: r.o.allow,
+		teardownTimeout: runner.DefaultTeardownTimeout, distrusted: true, cpus: r.o.cpus, memory: memory})
 }
 
 // coldRun climbs the ladder with the head and sabotages what it has saved.
@@ -239,17 +293,29 @@ func (r *reviewing) coldRun(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.arm(c)
+	r.say("cold run %s, mutants included: %s", c.o.runID, r.estimate(c.o.runsDir))
+	r.cold, err = c.run(ctx)
+	return err
+}
+
+// arm has a run sabotaged at its end.
+func (r *reviewing) arm(c *climb) {
 	c.conf.PR = r.pull.PR
 	r.suite = c.conf.Suite
+	r.sab.Elders = review.Elders(r.known.sides.BaseSuite, r.suite)
 	c.conf.Sabotage = func(ctx context.Context, rig *runner.Rig) error {
 		err := r.sab.Sabotage(ctx, rig)
 		kept := c.folder.Write("mutants.json", func(w io.Writer) error { return runner.EncodeJSON(w, r.sab.Mutants) })
 		return errors.Join(err, kept)
 	}
+	r.sab.Room = func(ctx context.Context) int {
+		if r.o.apps > 0 {
+			return r.o.apps
+		}
+		return c.room(ctx)
+	}
 	r.sab.Estimate = func(mutants int, takes time.Duration) { r.say("%d mutants to try, about %v", mutants, takes) }
-	r.say("cold run %s, mutants included", c.o.runID)
-	r.cold, err = c.run(ctx)
-	return err
 }
 
 // conclude comes to the verdict, appends it, and tells.
@@ -293,7 +359,7 @@ func (r *reviewing) weigh(interrupted bool, broken error) {
 		r.cold = nil
 		r.checks = []review.Check{{Name: review.CheckColdRun, Status: runner.Unver, Text: "the review did not come to its end: " + why}}
 	case r.cold == nil:
-		r.checks = append(r.readable(), review.ColdRun(nil))
+		r.checks = slices.Concat(r.readable(), r.evidenceChecks(nil), []review.Check{review.ColdRun(nil)})
 	default:
 		r.judge()
 	}
@@ -308,12 +374,12 @@ func (r *reviewing) append(ctx context.Context) (ledger.Content, ledger.Receipt,
 	}
 	defer l.close()
 	phase := r.phase()
-	open, claimed, err := r.standing(l, phase)
+	now, err := r.standing(l, phase)
 	if err != nil {
 		return ledger.Content{}, ledger.Receipt{}, err
 	}
-	checks := append([]review.Check{review.ClaimOfHead(r.pull.Subject, claimed)}, r.checks...)
-	c := review.Content(r.pull.Subject, checks, open)
+	checks := slices.Concat([]review.Check{review.ClaimOfHead(r.pull.Subject, now.claim.Head)}, r.checks, r.pinnedStill(now.claim))
+	c := review.Content(r.pull.Subject, checks, now.open)
 	c.Phase, c.Claim = phase, r.o.claim
 	c.Results = r.known.digest
 	if r.cold != nil {
@@ -328,6 +394,9 @@ func (r *reviewing) append(ctx context.Context) (ledger.Content, ledger.Receipt,
 	if r.suite != nil && r.suite.Digest != "" {
 		c.Suite = "sha256:" + r.suite.Digest
 	}
+	if r.pinned != nil {
+		c.SuiteSource = r.pinned.SuiteSource
+	}
 	p := pen{key: r.o.key, content: c}
 	receipt, err := p.add(ctx, r.e, l)
 	return c, receipt, err
@@ -340,34 +409,6 @@ func (r *reviewing) phase() string {
 	}
 	_, name, _ := strings.Cut(r.pull.Repo, "/")
 	return name
-}
-
-// standing lists what is open on the claim, and the commit that it was last
-// made for.
-func (r *reviewing) standing(l *openLedger, phase string) (open []review.Open, claimed string, err error) {
-	titles := map[string]string{}
-	status := ledger.NewStatus()
-	collect := func(e *ledger.Entry, _ []byte, _ *ledger.Policy) error {
-		for _, f := range e.Opened {
-			titles[f.ID] = strings.Clone(f.Title)
-		}
-		if e.Kind == ledger.Claim && e.Phase == phase && e.Claim == r.o.claim && e.Repo == r.pull.Repo && e.PR == r.pull.PR {
-			claimed = strings.Clone(e.Head)
-		}
-		return nil
-	}
-	if _, err := ledger.Open(l.dir, status.Visit, collect); err != nil {
-		return nil, "", err
-	}
-	for _, row := range status.Rows(l.Ledger) {
-		if row.Phase != phase || row.Claim != r.o.claim {
-			continue
-		}
-		for _, id := range row.Open {
-			open = append(open, review.Open{ID: id, Title: titles[id]})
-		}
-	}
-	return open, claimed, nil
 }
 
 // print tells the verdict.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,10 +19,14 @@ import (
 // pin asks the forge which pull request it is, at which commits. Everything
 // after speaks of those.
 func (r *reviewing) pin(ctx context.Context) (err error) {
+	if r.conf, err = readConfig(r.e); err != nil {
+		return err
+	}
 	base, repo, err := r.repository()
 	if err != nil {
 		return err
 	}
+	r.place = repoPlace{strings.TrimRight(base, "/"), repo}
 	if r.token, err = r.readToken(); err != nil {
 		return err
 	}
@@ -32,28 +37,41 @@ func (r *reviewing) pin(ctx context.Context) (err error) {
 	return err
 }
 
-// repository is the forge's address and the repository on it: of --repo, and
-// where that says too little, of the origin of the recipe's clone.
+// repository is where the pull request is: what the flags say of it, then the
+// operator's file, then the origin of the recipe's clone.
 func (r *reviewing) repository() (base, repo string, err error) {
 	if strings.Contains(r.o.repo, "://") {
 		return forge.RepoOf(r.o.repo)
 	}
-	if r.o.forge == "" || r.o.repo == "" {
+	place := repoPlace{forge: r.o.forge, repo: r.o.repo}.or(r.configured().at)
+	if place.forge == "" || place.repo == "" {
 		rec, err := recipe.Open(r.e.abraDir(), r.o.recipe)
 		if err != nil {
 			return "", "", &hintError{fmt.Errorf("which repository? %w", err), "abra-ccci review --pr N --repo https://FORGE/OWNER/NAME"}
 		}
-		if base, repo, err = forge.RepoOf(rec.Origin()); err != nil {
+		var origin repoPlace
+		if origin.forge, origin.repo, err = forge.RepoOf(rec.Origin()); err != nil {
 			return "", "", &hintError{fmt.Errorf("origin of %s: %w", rec.Dir, err), "abra-ccci review --pr N --repo https://FORGE/OWNER/NAME"}
 		}
+		place = place.or(origin)
 	}
-	if r.o.forge != "" {
-		base = r.o.forge
+	return place.forge, place.repo, nil
+}
+
+// configured is what the operator's file says of the recipe. Which one it is, is
+// the operator's word, too: a flag's, or the name of the folder; a commit can
+// call itself anything.
+func (r *reviewing) configured() recipeConfig {
+	name := r.o.recipe
+	switch {
+	case name == "." && r.o.repo != "":
+		name = strings.TrimSuffix(r.o.repo[strings.LastIndexByte(r.o.repo, '/')+1:], ".git")
+	case name == "." || name == ".." || strings.ContainsRune(name, filepath.Separator):
+		if dir, err := filepath.Abs(name); err == nil {
+			name = filepath.Base(dir)
+		}
 	}
-	if r.o.repo != "" {
-		repo = r.o.repo
-	}
-	return base, repo, nil
+	return r.conf.Recipes[name]
 }
 
 // readToken is the forge's token, "" for none. It is never an argument.

@@ -49,7 +49,7 @@ func (r *reviewing) read(ctx context.Context) error {
 	if r.known.tags, err = rec.Tags(); err != nil {
 		return err
 	}
-	r.known.secret = review.NoPlaintextSecret(merge.Files(), head.Files())
+	r.known.secret = review.NoPlaintextSecret(merge.Files(), head.Files(), review.ReadPast(rec, r.fetched.MergeBase, r.fetched.Head, merge.Files()))
 	if err := r.readSides(head, base); err != nil {
 		return err
 	}
@@ -91,18 +91,22 @@ func (r *reviewing) suiteOfBase(before *runner.Suite) *runner.Suite {
 	switch {
 	case before != nil:
 		return before
-	case strings.HasPrefix(r.suite.Source, "ccci/"):
+	case strings.HasPrefix(r.suite.Source, "ccci/"), r.pinned != nil: // the builder's
 		return runner.NoSuite(r.suite.Recipe)
 	}
 	return r.suite
 }
 
 // suiteBefore is the suite that was in force before the pull request: the
-// reviewer's word, or the base's own. nil: there was none.
+// reviewer's word, or that of the suite's own repository, or the base's own. nil:
+// there was none.
 func (r *reviewing) suiteBefore(base *recipe.Checkout) (*runner.Suite, error) {
 	if r.o.baseSuite != "" {
 		s, err := runner.ReadSuite(os.DirFS(r.o.baseSuite), filepath.Join(r.o.baseSuite, runner.SuiteFile))
 		return s, err
+	}
+	if r.pinned != nil && r.pinned.Base != nil {
+		return r.pinned.Base, nil
 	}
 	own, err := fs.Sub(base.Files(), "ccci")
 	if err != nil {
@@ -133,7 +137,14 @@ func (r *reviewing) readable() []review.Check {
 	if r.needs(review.CheckVersionBumped) {
 		checks = append(checks, review.VersionBumped(k.sides.Base.Stack, k.head.subject.Stack, k.tags))
 	}
-	return append(checks, k.secret, k.danger, review.SuiteNotWeakened(k.sides.BaseSuite, r.suite))
+	var earlier []review.EarlierSuite
+	if r.pinned != nil && r.o.baseSuite == "" {
+		earlier = r.pinned.earlier
+	}
+	if r.pinned != nil {
+		checks = append(checks, review.SuiteOfClaim(r.pinned.PinnedSuite))
+	}
+	return append(checks, k.secret, k.danger, review.SuiteNotWeakened(k.sides.BaseSuite, r.suite, earlier...))
 }
 
 // claimedLevel is the level that the phase says, else the builder's record.
@@ -165,8 +176,8 @@ func (r *reviewing) judge() {
 	}
 }
 
-// evidenceChecks hold the builder's record against the cold run. A claim that
-// needs one and has none could not be told.
+// evidenceChecks hold the builder's record against itself and the cold run, if
+// there was one. A claim that needs a record and has none could not be told.
 func (r *reviewing) evidenceChecks(cold *runner.Results) []review.Check {
 	if r.known.evidence != nil {
 		return []review.Check{*r.known.evidence, review.Reproduced(r.known.builder, cold)}
@@ -191,6 +202,14 @@ func ladderOf(results *runner.Results) *runner.Results {
 	return &ladder
 }
 
+// atOnce says of mutants that they were tried at the same time.
+func atOnce(apps int) string {
+	if apps < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" on %d apps", apps)
+}
+
 // timing says where the time of a review went.
 func (r *reviewing) timing() string {
 	var parts []string
@@ -210,7 +229,7 @@ func (r *reviewing) timing() string {
 		total := run.results.Finished.Sub(run.results.Started).Seconds()
 		parts = append(parts, fmt.Sprintf("%s %.0f s", run.what, total-mutants))
 		if mutants > 0 {
-			parts = append(parts, fmt.Sprintf("mutants %.0f s", mutants))
+			parts = append(parts, fmt.Sprintf("mutants %.0f s%s", mutants, atOnce(r.sab.Apps())))
 		}
 	}
 	if len(parts) == 0 {

@@ -33,11 +33,13 @@ func selftestCommand(e *env) *cobra.Command {
 	o := selftestOptions{}
 	cmd := &cobra.Command{
 		Use:   "selftest",
-		Short: "prove on this engine that every rung can fail",
+		Short: "prove on this engine that every rung, check and mutant can fail",
 		Long: `Selftest runs canaries: recipes and suites that are known to be bad, one for
 each way to fail. Each must be caught by its own test, for its own reason, and
 that test must pass for the good recipe in which the canary was planted. So a
-green of this tool, on this engine, is a green that could have been red.
+green of this tool, on this engine, is a green that could have been red. Weak
+suites are among them, one for each mutant and check of a review: the mutant
+must survive, or the check object.
 
 The canaries' app is the tool's own program: nothing is pulled. Everything that
 a canary makes carries its run's id and is removed. Of a canary that is not
@@ -101,6 +103,8 @@ type selftest struct {
 type row struct {
 	canary  canary.Canary
 	good    bool // a good recipe: nothing is planted
+	like    *row // whose run tells of this one, too; nil: it has a run of its own
+	shared  bool // its run tells of others, too
 	results *runner.Results
 	err     error // why there is no record
 	took    time.Duration
@@ -144,16 +148,33 @@ func runSelftest(ctx context.Context, e *env, o selftestOptions) (err error) {
 	return errors.Join(err, t.code(ctx))
 }
 
-// rowsOf puts the good recipes that canaries need before them.
+// rowsOf puts the good recipes that canaries need before them. Where one of those
+// is reviewed, the good recipe is, too.
 func rowsOf(canaries []canary.Canary) []*row {
 	var rows []*row
 	for _, name := range canary.Goods() {
-		if slices.ContainsFunc(canaries, func(c canary.Canary) bool { return c.Of == name }) {
-			rows = append(rows, &row{canary: canary.Good(name), good: true})
+		good := canary.Good(name)
+		needed := false
+		for _, c := range canaries {
+			needed = needed || c.Of == name
+			if c.Of == name && c.Trial != canary.Climbed {
+				good.Trial = canary.Reviewed
+			}
+		}
+		if needed {
+			rows = append(rows, &row{canary: good, good: true})
 		}
 	}
+	first := map[string]*row{}
 	for _, c := range canaries {
-		rows = append(rows, &row{canary: c})
+		r := &row{canary: c, like: first[c.Like]}
+		first[c.Name] = r
+		rows = append(rows, r)
+	}
+	for _, r := range rows {
+		if r.like != nil {
+			r.like.shared = true
+		}
 	}
 	return rows
 }
@@ -162,8 +183,9 @@ func rowsOf(canaries []canary.Canary) []*row {
 func (t *selftest) run(ctx context.Context, jobs int) {
 	t.watch = newFlock(t.e, len(t.rows))
 	defer t.watch.Close()
+	defer t.share(ctx)
 	defer context.AfterFunc(ctx, func() { t.watch.say("interrupted: removing what the runs made; once more, and it stays") })()
-	queue := slices.Clone(t.rows)
+	queue := slices.DeleteFunc(slices.Clone(t.rows), func(r *row) bool { return r.like != nil })
 	slices.SortStableFunc(queue, func(a, b *row) int { return b.length() - a.length() })
 	var g errgroup.Group
 	g.SetLimit(jobs)
@@ -180,10 +202,22 @@ func (t *selftest) run(ctx context.Context, jobs int) {
 	g.Wait()
 }
 
+// share gives rows the record of the run that tells of them, too.
+func (t *selftest) share(ctx context.Context) {
+	for _, r := range t.rows {
+		if r.like != nil {
+			r.results, r.err, r.folder = r.like.results, r.like.err, r.like.folder
+			t.watch.begin(r.canary.Name).end(r.settled(), 0)
+		}
+	}
+}
+
 // length tells rows that take long from others: what restores takes longest,
 // and an error that is asked again and again takes longer still.
 func (r *row) length() int {
 	switch {
+	case r.canary.Trial == canary.Reviewed:
+		return 4
 	case r.canary.Slow:
 		return 3
 	case r.canary.Rungs == nil:
@@ -226,14 +260,25 @@ func (t *selftest) results(ctx context.Context, r *row, b *bird) (*runner.Result
 	}
 	quiet := *t.e
 	quiet.stderr = b
+	rev, err := t.reviewing(ctx, r, &quiet, dir, w)
+	if err != nil || r.canary.Trial == canary.Read {
+		return rev.asStage(&runner.Results{}), err
+	}
 	c, err := newClimb(ctx, &quiet, w.Recipe, testOptions{suite: w.Suite, rungs: r.canary.Rungs,
 		runID: runID("selftest-"+r.canary.Name, t.e.now()), runsDir: filepath.Join(dir, "runs")})
 	if err != nil {
 		return nil, err
 	}
-	c.sabotage, c.conf.Until = r.canary.Sabotage, r.canary.Want.Test
+	c.sabotage, c.conf.Until = r.canary.Sabotage, r.until()
+	if rev != nil {
+		rev.arm(c)
+	}
 	r.folder = c.folder.Path
 	results, err := c.on(ctx, t.site, b)
+	if rev != nil && results != nil {
+		rev.cold = results
+		results = rev.asStage(results)
+	}
 	if r.canary.Sabotage != nil { // what it left on purpose
 		late, cancel := runner.Outlast(ctx, closeTime)
 		defer cancel()
@@ -241,6 +286,17 @@ func (t *selftest) results(ctx context.Context, r *row, b *bird) (*runner.Result
 		err = errors.Join(err, left)
 	}
 	return results, err
+}
+
+// until is the test after which a row's run has told what it was for.
+func (r *row) until() string {
+	switch {
+	case r.canary.Until != "":
+		return r.canary.Until
+	case r.shared:
+		return ""
+	}
+	return r.canary.Want.Test
 }
 
 // judge says what each row proves.

@@ -26,6 +26,10 @@ type testOptions struct {
 	rungs, allow                             []string
 	publish, keep, json                      bool
 	teardownTimeout                          time.Duration
+
+	distrusted bool    // by a review: its containers are limited
+	cpus       float64 // of each; 0: swarm.DefaultLimits
+	memory     int64   // likewise, in bytes
 }
 
 func testCommand(e *env) *cobra.Command {

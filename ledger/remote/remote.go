@@ -4,7 +4,8 @@
 // The program git does it, not a library: it knows the user's credentials,
 // keys, proxies and remotes. Of the folder's repository only the index and
 // the branch are moved, and only forward; files come into the folder through
-// the ledger's own protocol. The remote's rejection of a push that is not on
+// the ledger's own protocol; commits of one's own that change other files are
+// brought along. The remote's rejection of a push that is not on
 // top of its newest commit is the compare-and-swap between machines. Nothing
 // is ever forced.
 //
@@ -13,18 +14,14 @@
 package remote
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os/exec"
-	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -164,7 +161,7 @@ func (g *Git) Fetch(ctx context.Context) (ledger.Reader, error) {
 	if err := g.onlyMore(ctx, settled); err != nil {
 		return nil, err
 	}
-	if err := g.nothingOfOnesOwn(ctx); err != nil {
+	if err := g.carry(ctx); err != nil {
 		return nil, err
 	}
 	g.Close()
@@ -193,21 +190,27 @@ func (g *Git) onlyMore(ctx context.Context, settled string) error {
 	return &ledger.CorruptError{Where: "the remote's " + first, Err: errors.New("a file that is written once was changed or removed")}
 }
 
-// nothingOfOnesOwn tells whether the branch can be moved forward.
-func (g *Git) nothingOfOnesOwn(ctx context.Context) error {
-	if g.commit(ctx, "HEAD") == "" {
-		return nil
+// Settled implements ledger.Remote.
+func (g *Git) Settled(ctx context.Context) (ledger.Reader, error) {
+	id := g.commit(ctx, settledRef)
+	if id == "" {
+		return nil, nil
 	}
-	_, err := g.run(ctx, nil, "merge-base", "--is-ancestor", "HEAD", g.state)
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 1 {
-		return &hintError{"the ledger's clone has commits that the remote has not", "git -C " + g.dir + " pull --rebase && git -C " + g.dir + " push"}
-	}
-	return err
+	return &tree{git: g, ctx: ctx, commit: id}, nil
 }
 
 // Push implements ledger.Remote.
 func (g *Git) Push(ctx context.Context, message string, files map[string][]byte) error {
-	id, err := g.make(ctx, message, files)
+	var changes []string
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		changes = append(changes, fmt.Sprintf("M 100644 inline %s\ndata %d\n%s", name, len(files[name]), files[name]))
+	}
+	return g.push(ctx, message, changes)
+}
+
+// push pushes a commit of changes, as fast-import takes them, on top of the state.
+func (g *Git) push(ctx context.Context, message string, changes []string) error {
+	id, err := g.make(ctx, message, changes)
 	if err != nil {
 		return err
 	}
@@ -236,9 +239,9 @@ func behind(porcelain string) bool {
 	return false
 }
 
-// make makes a commit of files on top of what was fetched, without touching
+// make makes a commit of changes on top of what was fetched, without touching
 // the folder or the index.
-func (g *Git) make(ctx context.Context, message string, files map[string][]byte) (string, error) {
+func (g *Git) make(ctx context.Context, message string, changes []string) (string, error) {
 	who, err := g.read(ctx, "var", "GIT_COMMITTER_IDENT")
 	if err != nil {
 		return "", err
@@ -249,8 +252,8 @@ func (g *Git) make(ctx context.Context, message string, files map[string][]byte)
 	if g.state != "" {
 		fmt.Fprintf(&b, "from %s\n", g.state)
 	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		fmt.Fprintf(&b, "M 100644 inline %s\ndata %d\n%s\n", name, len(files[name]), files[name])
+	for _, change := range changes {
+		b.WriteString(change + "\n")
 	}
 	b.WriteString("\nget-mark :1\n")
 	out, err := g.run(ctx, &b, "fast-import", "--quiet", "--cat-blob-fd=1")
@@ -282,14 +285,16 @@ func (g *Git) Settle(ctx context.Context) error {
 	return err
 }
 
+// notOurs leaves the ledger's own files out.
+var notOurs = []string{":!entries", ":!checkpoints", ":!REVIEW-*.md", ":!BACKLOG-*.md"}
+
 // others are the files beside the ledger's own that the remote has changed and
 // nobody here has: a README, say.
 func (g *Git) others(ctx context.Context) (names []string, err error) {
 	if g.commit(ctx, "HEAD") == "" {
 		return nil, nil
 	}
-	changed, err := g.run(ctx, nil, "diff", "--no-renames", "--name-only", "-z", "--diff-filter=AM", "HEAD", g.state, "--", ".",
-		":!entries", ":!checkpoints", ":!REVIEW-*.md", ":!BACKLOG-*.md")
+	changed, err := g.run(ctx, nil, append([]string{"diff", "--no-renames", "--name-only", "-z", "--diff-filter=AM", "HEAD", g.state, "--", "."}, notOurs...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -313,89 +318,4 @@ func (g *Git) Close() error {
 	err := g.reader.close()
 	g.reader = nil
 	return err
-}
-
-// A tree reads the files of one commit. It is a ledger.Reader.
-type tree struct {
-	git    *Git
-	ctx    context.Context
-	commit string
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	out    *bufio.Reader
-}
-
-// Read implements ledger.Reader.
-func (t *tree) Read(name string) ([]byte, error) {
-	if err := t.start(); err != nil {
-		return nil, err
-	}
-	if strings.ContainsAny(name, "\n\x00") {
-		return nil, fs.ErrInvalid
-	}
-	if _, err := fmt.Fprintf(t.in, "%s:%s\n", t.commit, name); err != nil {
-		return nil, err
-	}
-	header, err := t.out.ReadString('\n')
-	if err != nil {
-		return nil, err
-	}
-	if strings.HasSuffix(header, " missing\n") {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	}
-	fields := strings.Fields(header)
-	if len(fields) != 3 || fields[1] != "blob" {
-		return nil, &ledger.CorruptError{Where: "the remote's " + name, Err: errors.New("not a file")}
-	}
-	size, err := strconv.Atoi(fields[2])
-	if err != nil || size > 64<<20 {
-		return nil, fmt.Errorf("the remote's %s: size %s", name, fields[2])
-	}
-	data := make([]byte, size+1)
-	if _, err := io.ReadFull(t.out, data); err != nil {
-		return nil, err
-	}
-	return data[:size], nil
-}
-
-func (t *tree) start() (err error) {
-	if t.cmd != nil {
-		return nil
-	}
-	cmd := t.git.command(t.ctx, "cat-file", "--batch")
-	if t.in, err = cmd.StdinPipe(); err != nil {
-		return err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	t.cmd, t.out = cmd, bufio.NewReader(out)
-	return cmd.Start()
-}
-
-func (t *tree) close() error {
-	if t.cmd == nil {
-		return nil
-	}
-	t.in.Close()
-	return t.cmd.Wait()
-}
-
-// List implements ledger.Reader.
-func (t *tree) List(dir string) (names []string, err error) {
-	args := []string{"ls-tree", "-z", "--name-only", t.commit}
-	if dir != "." {
-		args = append(args, "--", filepath.ToSlash(dir)+"/")
-	}
-	out, err := t.git.run(t.ctx, nil, args...)
-	if err != nil {
-		return nil, err
-	}
-	for name := range strings.SplitSeq(out, "\x00") {
-		if name != "" {
-			names = append(names, path.Base(name))
-		}
-	}
-	return names, nil
 }

@@ -1,0 +1,6 @@
+//go:build acts
+
+package main
+
+// everyAct is whether TestSeed plays all four acts.
+const everyAct = true
