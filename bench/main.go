@@ -6,9 +6,11 @@
 // The parts, in order; all of them if none is named:
 //
 //	small    start of the program, labels of 200 recipes, search for secrets
+//	ledger   opening, verifying and appending as the log grows, beside git
 //	ladder   the whole ladder beside ladder.sh, which does the same with the
 //	         docker and restic commands and without a check
 //	restore  the drill of 1 GB in 10 000 files beside restic restore on the host
+//	review   the review of a pull request beside the test of its head
 //	grow     wall time over services, probes, and runs at once
 //
 // It needs build/abra-ccci and build/restic, a swarm manager at DOCKER_HOST on
@@ -40,8 +42,10 @@ type part struct {
 
 var parts = []part{
 	{"small", (*bench).small},
+	{"ledger", (*bench).ledger},
 	{"ladder", (*bench).ladder},
 	{"restore", (*bench).restore},
+	{"review", (*bench).review},
 	{"grow", (*bench).grow},
 }
 
