@@ -72,18 +72,16 @@ func (a *App) exec(ctx context.Context, service string, c runner.Command) (runne
 	p.kill = func(ctx context.Context) error { return a.killIn(ctx, id, p.mark) }
 	exit, err := p.run(ctx)
 	out := runner.Output{Exit: exit, Stdout: stdout.Bytes(), Stderr: stderr.Bytes()}
-	if err == nil && exit == killed && a.dies(ctx, id) {
-		err = ErrDied // and took the command with it
-	}
 	if errors.Is(err, ErrDied) {
 		err = fmt.Errorf("%w%s", err, a.lastOf(ctx, id))
 	}
 	return out, err
 }
 
-// killed is the exit status of a command that got a SIGKILL, as all of a
-// container's do when its first process ends.
-const killed = 128 + 9
+// What a command's exit status is, among other reasons, when its container
+// ends: not even started, as engines and runtimes call it, or killed with all
+// the others as the first process ended.
+var withContainer = []int{126, 128, 128 + 9}
 
 // dies tells whether a container is about to be known as ended.
 func (a *App) dies(ctx context.Context, id string) bool {
@@ -259,7 +257,11 @@ func (p *process) run(ctx context.Context) (int, error) {
 	if ctx.Err() != nil {
 		return 0, p.end(ctx, copied)
 	}
-	return p.status(ctx)
+	exit, err := p.status(ctx)
+	if err == nil && slices.Contains(withContainer, exit) && p.app.dies(ctx, p.container) {
+		err = ErrDied
+	}
+	return exit, err
 }
 
 // end kills the process and waits until it is gone.

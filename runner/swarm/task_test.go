@@ -135,6 +135,43 @@ func TestExecWhenTheContainerHasDied(t *testing.T) {
 	}
 }
 
+// So may it have ended though the engine does not know yet, and tries to start it.
+func TestExecBeforeTheEngineKnows(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.deploy(serveOnly)
+	p := &process{app: r.App, argv: []string{"/app", "ps"}, stdout: io.Discard, stderr: io.Discard}
+	if _, err := r.begin(r.ctx, "app", p); err != nil {
+		t.Fatal(err)
+	}
+	r.kill("app")
+	if exit, err := p.run(r.ctx); !errors.Is(err, ErrDied) {
+		t.Errorf("exit %d, error %v; want ErrDied", exit, err)
+	}
+}
+
+// kill kills the first process of a service's container behind the engine's
+// back, and returns once it is dead.
+func (r *rig) kill(service string) {
+	r.t.Helper()
+	task, err := r.current(r.ctx, service)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	pid := task.Status.ContainerStatus.PID
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		r.t.Fatalf("process %d of the engine's: %v", pid, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // In the moment in which a container has ended and the engine does not know
 // yet, its service does not stand: a miss is not believed then.
 func TestStandingBeforeTheEngineKnows(t *testing.T) {
@@ -144,22 +181,7 @@ func TestStandingBeforeTheEngineKnows(t *testing.T) {
 	if st, err := r.Standing(r.ctx); err != nil || len(st.Down) > 0 {
 		t.Fatalf("%v, %v", st.Down, err)
 	}
-	task, err := r.current(r.ctx, "app")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid := task.Status.ContainerStatus.PID
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		t.Fatalf("process %d of the engine's: %v", pid, err)
-	}
-	defer unix.Close(fd)
-	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); err != nil {
-		t.Fatal(err)
-	}
+	r.kill("app")
 	if st, err := r.Standing(r.ctx); err != nil || len(st.Down) != 1 {
 		t.Errorf("down: %v, %v", st.Down, err)
 	}
