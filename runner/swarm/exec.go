@@ -250,6 +250,7 @@ func (p *process) run(ctx context.Context) (int, error) {
 	select {
 	case err := <-copied:
 		if err != nil && ctx.Err() == nil {
+			conn.Close() // an engine that can't get rid of output hears of no end in this container
 			return 0, p.broken(ctx, err)
 		}
 	case <-ctx.Done():

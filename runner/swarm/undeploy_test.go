@@ -103,7 +103,7 @@ func TestToolbox(t *testing.T) {
 	if _, err := r.Run(r.ctx, []string{"/app", "spill"}, nil); err == nil {
 		t.Error("Run passes a part for the whole")
 	}
-	if _, _, err := r.Stream(r.ctx, []string{"/app", "spill"}, nil, full{}); err == nil || !strings.Contains(err.Error(), "disk is full") {
+	if _, _, err := r.Stream(r.ctx, []string{"/app", "spill"}, nil, full{}); err == nil || err.Error() != "run /app: read output: disk is full" {
 		t.Errorf("a writer that refuses: %v", err)
 	}
 
