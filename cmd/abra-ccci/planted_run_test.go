@@ -126,7 +126,7 @@ func lineWith(text, words string) string {
 }
 
 // The builder's record is true, of this head, and of another image: its tag has
-// been moved since.
+// been moved since. Nothing is saved, so that there is nothing to sabotage.
 func TestAnotherImageUnderTheSameTag(t *testing.T) {
 	t.Parallel()
 	c := engine(t)
@@ -143,11 +143,14 @@ func TestAnotherImageUnderTheSameTag(t *testing.T) {
 		}
 	})
 	move("ccci/notes:1.1.0")
-	h.branch("planted", "compose.yml", "ccci/notes:1.1.0", tag, "1.1.0+1.1.0", "1.1.1+1.1.0")
+	h.branch("planted", "compose.yml", "ccci/notes:1.1.0", tag, "1.1.0+1.1.0", "1.1.1+1.1.0",
+		"backupbot.backup=${ENABLE_BACKUPS:-true}", "backupbot.backup=false")
 	h.open("planted")
 	suite := filepath.Join(h.abra, "ccci", "suites", "notes")
 	builder := filepath.Join(h.bench.dir, "builder")
-	h.must("test", "notes", "--ref", "planted", "--suite", suite, "--runs-dir", builder, "--run-id", "r1")
+	if code, _, stderr := h.run("test", "notes", "--ref", "planted", "--suite", suite, "--runs-dir", builder, "--run-id", "r1"); code != exitFail {
+		t.Fatalf("exit %d\n%s", code, stderr)
+	}
 
 	made, err := c.ContainerCreate(t.Context(), &container.Config{Image: tag}, nil, nil, nil, "")
 	if err != nil {
