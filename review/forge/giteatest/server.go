@@ -78,7 +78,7 @@ func Start() (*Server, error) {
 		URL:      fmt.Sprintf("http://127.0.0.1:%d", port),
 		binary:   binary,
 		dir:      dir,
-		env:      []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "GITEA_WORK_DIR=" + dir, "LC_ALL=C"},
+		env:      []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "GITEA_WORK_DIR=" + dir, "LC_ALL=C", "GOGC=400"},
 		ended:    make(chan struct{}),
 		accounts: map[string]account{},
 	}
