@@ -225,51 +225,65 @@ services:
 	}
 }
 
-func TestDeployFails(t *testing.T) { // itself not parallel: so what waits long begins first
-	// What waits for its time to end must have run by then: a machine with much
-	// else to do has taken over 20 s to start a container.
-	const waits = 50 * time.Second
-	tests := []struct {
-		name, compose string
-		timeout       time.Duration
-		infra         bool
-		early         bool
-		says          []string
-	}{
-		{"attempts exhausted", "services: {app: {image: IMAGE, command: [serve, -say, boom, -exit, '3'], deploy: {restart_policy: {condition: none}}}}",
+// A failing is a deploy that fails.
+type failing struct {
+	compose string
+	timeout time.Duration
+	infra   bool     // the machine is to blame
+	early   bool     // known to be hopeless long before its time is over
+	says    []string // what the error says
+}
+
+func (f failing) test(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(o *Options) { o.Settle = 4 * time.Second }) // also on a machine with much else to do
+	start := time.Now()
+	err := r.Deploy(r.ctx, r.deployment("version: '3.8'\n"+f.compose, func(d *runner.Deployment) { d.Timeout = f.timeout }))
+	infra, failed := new(runner.InfraError), new(runner.DeployError)
+	if err == nil || errors.As(err, &infra) != f.infra || errors.As(err, &failed) == f.infra {
+		t.Fatalf("error is %T %v", err, err)
+	}
+	for _, s := range f.says {
+		if !strings.Contains(err.Error(), s) {
+			t.Errorf("error lacks %q: %v", s, err)
+		}
+	}
+	if took := time.Since(start); f.early && took > f.timeout/2 {
+		t.Errorf("hopeless, but it took %s", took)
+	}
+}
+
+// What waits for the end of its time must have run by then: a machine with much else
+// to do has taken over 20 s to start a container.
+const waits = 50 * time.Second
+
+// Those that wait are tests of their own, as subtests would begin after all others.
+func TestDeployThatCrashesForEver(t *testing.T) {
+	failing{"services: {app: {image: IMAGE, command: [serve, -say, boom, -exit, '3'], deploy: {restart_policy: {delay: 1s}}}}",
+		waits, false, false, []string{"not converged after " + waits.String(), "boom", "(3)"}}.test(t)
+}
+
+func TestDeployThatIsNeverHealthy(t *testing.T) {
+	failing{"services: {app: {image: IMAGE, command: [serve, -say, up], healthcheck: {test: [CMD, /app, exists, /nowhere], interval: 500ms, retries: 100}}}",
+		waits, false, false, []string{"until healthy", "nowhere", "up"}}.test(t)
+}
+
+func TestDeployFails(t *testing.T) {
+	t.Parallel()
+	tests := map[string]failing{
+		"attempts exhausted": {"services: {app: {image: IMAGE, command: [serve, -say, boom, -exit, '3'], deploy: {restart_policy: {condition: none}}}}",
 			time.Minute, false, true, []string{"(3)", "boom", "not started again"}},
-		{"crashing for ever", "services: {app: {image: IMAGE, command: [serve, -say, boom, -exit, '3'], deploy: {restart_policy: {delay: 1s}}}}",
-			waits, false, false, []string{"not converged after " + waits.String(), "boom", "(3)"}},
-		{"never healthy", "services: {app: {image: IMAGE, command: [serve, -say, up], healthcheck: {test: [CMD, /app, exists, /nowhere], interval: 500ms, retries: 100}}}",
-			waits, false, false, []string{"until healthy", "nowhere", "up"}},
-		{"ended as unhealthy, and well", "services: {app: {image: IMAGE, command: [serve, -say, up], healthcheck: {test: [CMD, /app, exists, /nowhere], interval: 500ms, retries: 2}, deploy: {restart_policy: {condition: on-failure}}}}",
+		"ended as unhealthy, and well": {"services: {app: {image: IMAGE, command: [serve, -say, up], healthcheck: {test: [CMD, /app, exists, /nowhere], interval: 500ms, retries: 2}, deploy: {restart_policy: {condition: on-failure}}}}",
 			4 * time.Minute, false, false, []string{"unhealthy", "nowhere", "good bye"}},
-		{"unplaceable", "services: {app: {image: IMAGE, command: [serve], deploy: {placement: {constraints: [node.labels.no == such]}}}}",
+		"unplaceable": {"services: {app: {image: IMAGE, command: [serve], deploy: {placement: {constraints: [node.labels.no == such]}}}}",
 			4 * time.Second, true, false, []string{"no suitable node"}},
-		{"images missing", "services: {app: {image: 'localhost:1/absent:1'}, db: {image: 'localhost:1/absent:2'}}",
+		"images missing": {"services: {app: {image: 'localhost:1/absent:1'}, db: {image: 'localhost:1/absent:2'}}",
 			time.Minute, true, true, []string{`image not to be had: "localhost:1/absent:1", "localhost:1/absent:2"`}},
-		{"invalid for the engine", "services: {app: {image: IMAGE, command: [serve], deploy: {resources: {limits: {memory: 1k}}}}}",
+		"invalid for the engine": {"services: {app: {image: IMAGE, command: [serve], deploy: {resources: {limits: {memory: 1k}}}}}",
 			time.Minute, false, true, []string{"memory"}},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, func(o *Options) { o.Settle = 4 * time.Second }) // also on a machine with much else to do
-			start := time.Now()
-			err := r.Deploy(r.ctx, r.deployment("version: '3.8'\n"+tt.compose, func(d *runner.Deployment) { d.Timeout = tt.timeout }))
-			infra, failed := new(runner.InfraError), new(runner.DeployError)
-			if err == nil || errors.As(err, &infra) != tt.infra || errors.As(err, &failed) == tt.infra {
-				t.Fatalf("error is %T %v", err, err)
-			}
-			for _, s := range tt.says {
-				if !strings.Contains(err.Error(), s) {
-					t.Errorf("error lacks %q: %v", s, err)
-				}
-			}
-			if took := time.Since(start); tt.early && took > tt.timeout/2 {
-				t.Errorf("hopeless, but it took %s", took)
-			}
-		})
+	for name, f := range tests {
+		t.Run(name, f.test)
 	}
 }
 
