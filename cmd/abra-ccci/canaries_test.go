@@ -69,7 +69,7 @@ var canaries = []struct {
 func TestSelftest(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	code, stdout, stderr := b.run("selftest", "--json", "--jobs", "2") // and other tests beside it
+	code, stdout, stderr := b.run("selftest", "--json", "--jobs", "3") // and other tests beside it
 	t.Logf("exit %d\n%s", code, stderr)
 	var got selftestRecord
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {

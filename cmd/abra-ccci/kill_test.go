@@ -62,11 +62,12 @@ func killMoments(rng *rand.Rand) []moment {
 }
 
 // killsAtOnce is how many runs go on beside the live one.
-const killsAtOnce = 4
+const killsAtOnce = 2
 
 // A run that is killed at any moment leaves nothing that reap, or the next
 // run, does not remove and name. A live run beside it is not touched.
-func TestKilledAtAnyMoment(t *testing.T) { // not parallel: it has runs of its own at once
+func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("CCCI_TEST_SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)

@@ -124,9 +124,11 @@ func (a *App) converge(ctx context.Context, goals []goal, before []swarm.Task, t
 		if err != nil {
 			return false, 0, err
 		}
-		if tasks, err = a.tasks(limited); err != nil {
+		now, err := a.tasks(limited)
+		if err != nil { // the time may be over in the middle of it: what was known before is told
 			return false, 0, err
 		}
+		tasks = now
 		last = w.look(services, tasks, time.Now())
 		done, soon, err := a.progress(ctx, last)
 		if done {

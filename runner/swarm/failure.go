@@ -210,9 +210,12 @@ func (w *watch) overdue(all []standing, tasks []swarm.Task, timeout time.Duratio
 			continue
 		}
 		f := &failure{service: w.goals[i].service, reason: fmt.Sprintf("not converged after %s: %s", timeout, s.text)}
-		if own := ofService(tasks, w.goals[i].id); len(own) > 0 {
-			f.task, f.infra = w.blame(own)
+		own := ofService(tasks, w.goals[i].id)
+		if len(own) == 0 { // Swarm has not come to it
+			f.infra = true
+			return f
 		}
+		f.task, f.infra = w.blame(own)
 		return f
 	}
 	return &failure{reason: fmt.Sprintf("not converged after %s: a removed service has not stopped", timeout), infra: true}
