@@ -137,7 +137,9 @@ func TestManifestOfManyFiles(t *testing.T) {
 // a file that becomes something else may fail the listing or invent a file.
 func TestManifestWhileFilesVanish(t *testing.T) {
 	dir := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(dir, "stays"), []byte("here"), 0o644))
+	for _, name := range []string{"stays", "one"} {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte("here"), 0o644))
+	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -158,10 +160,9 @@ func TestManifestWhileFilesVanish(t *testing.T) {
 	<-stopped
 }
 
-// churn renames one finished file back and forth, and removes directories, until stop.
+// churn renames a file of dir, one, back and forth, and makes and removes directories, until stop.
 func churn(dir string, stop chan struct{}) {
 	one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")
-	os.WriteFile(one, []byte("here"), 0o644)
 	for {
 		select {
 		case <-stop:
