@@ -338,7 +338,7 @@ func waitFor(t testing.TB, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(time.Minute); !done(); <-tick.C {
+	for end := time.Now().Add(3 * time.Minute); !done(); <-tick.C {
 		if time.Now().After(end) {
 			t.Fatal("the condition did not come about")
 		}

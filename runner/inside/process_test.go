@@ -59,7 +59,7 @@ func familyOf(t *testing.T, mark string) []int {
 // awaitFamily waits until the shell has started its children.
 func awaitFamily(t *testing.T, mark string, n int) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for len(familyOf(t, mark)) != n {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d processes never came", n)
@@ -127,7 +127,7 @@ func TestSleepReapsAndEnds(t *testing.T) {
 // awaitChildren waits until pid has n children, dead or alive.
 func awaitChildren(t *testing.T, pid, n int) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		var got int
 		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
