@@ -288,3 +288,12 @@ func TestRoom(t *testing.T) {
 		}
 	}
 }
+
+// Where Swarm has not made a single task in all the time, the recipe is not to blame.
+func TestOverdueWithoutATask(t *testing.T) {
+	g := goalOf("app", "id", swarm.ServiceSpec{TaskTemplate: swarm.TaskSpec{ContainerSpec: &swarm.ContainerSpec{}}})
+	f := newWatch([]goal{g}, nil, time.Second).overdue([]standing{{text: "app 0/1"}}, nil, time.Minute)
+	if !f.infra || f.service != "app" || f.task != nil || f.reason != "not converged after 1m0s: app 0/1" {
+		t.Errorf("failure is %+v", f)
+	}
+}
