@@ -39,14 +39,20 @@ func shared(t *testing.T) (c *court, bare string) {
 	return c, bare
 }
 
+// cloned is another machine, with a clone of the remote.
+func cloned(t *testing.T, bare string) *court {
+	c := newCourt(t)
+	c.git(c.dir, "clone", "-q", bare, c.ledger())
+	c.identity()
+	return c
+}
+
 // Two machines, one of which wrote on without the remote: a sync makes its
 // entries anew on top, and what it remembers having seen goes along.
 func TestLedgerSync(t *testing.T) {
 	t.Parallel()
 	a, bare := shared(t)
-	b := newCourt(t)
-	b.git(b.dir, "clone", "-q", bare, b.ledger())
-	b.identity()
+	b := cloned(t, bare)
 	secret, err := os.ReadFile(a.key("ada"))
 	if err != nil {
 		t.Fatal(err)
@@ -90,10 +96,8 @@ func TestLedgerSync(t *testing.T) {
 func TestLedgerBehind(t *testing.T) {
 	t.Parallel()
 	a, bare := shared(t)
-	b := newCourt(t)
+	b := cloned(t, bare)
 	b.state = a.state
-	b.git(b.dir, "clone", "-q", bare, b.ledger())
-	b.identity()
 	c := newCourt(t)
 	c.state = a.state
 	c.git(c.dir, "clone", "-q", bare, c.ledger())
@@ -124,9 +128,7 @@ func TestLedgerBehind(t *testing.T) {
 func TestLedgerNeverSynced(t *testing.T) {
 	t.Parallel()
 	a, bare := shared(t)
-	b := newCourt(t)
-	b.git(b.dir, "clone", "-q", bare, b.ledger())
-	b.identity()
+	b := cloned(t, bare)
 	b.git(b.ledger(), "config", "--rename-section", "remote.origin", "nothing.away")
 	b.ok("on a train", "append", "--phase", "mailu", "--key", a.key("ada"), "-")
 	b.git(b.ledger(), "config", "--rename-section", "nothing.away", "remote.origin")

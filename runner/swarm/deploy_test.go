@@ -256,11 +256,10 @@ func (f failing) on(t *testing.T, change func(*Options)) {
 }
 
 // What waits for the end of its time must have run by then, also on a machine with
-// much else to do.
+// much else to do. Such tests stand by themselves, as subtests would begin after all
+// others.
 const waits = 30 * time.Second
 
-// Those that wait are tests of their own, as subtests would begin after all others.
-//
 // The time of a deploy may end in the middle of a listing: then it says what the
 // one before said.
 func TestDeployThatCrashesForEver(t *testing.T) {

@@ -75,7 +75,7 @@ func (k *keeper) start(name string, cmd *exec.Cmd, log string) error {
 
 // thrift makes dockerd, and what it starts anew for each container, collect garbage
 // less often: this engine starts and removes containers all day long, for which
-// a processor is scarce, and some 100 MB of memory are not.
+// a processor is scarce, and some 100 MB of memory are not (300 MB under full load).
 const thrift = "GOGC=400"
 
 // foreign tells what of our environment is meant for us alone: dockerd would

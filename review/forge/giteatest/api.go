@@ -63,9 +63,9 @@ func (s *Server) basic(user string) string {
 
 // CreateRepo makes an empty repository; private, and strangers do not see it.
 //
-// Its update hook is taken out: for each ref that is pushed it starts a Gitea, which
-// takes a good part of a second, to do nothing ("kept only for backwards
-// compatibility", cmd/hook.go) but refuse refs/pull.
+// Its update hook is taken out: for each ref that is pushed it starts a whole Gitea,
+// to do nothing ("kept only for backwards compatibility", cmd/hook.go) but refuse
+// refs/pull.
 func (s *Server) CreateRepo(t testing.TB, owner, name string, private bool) {
 	t.Helper()
 	s.API(t, owner, "POST", "/user/repos", map[string]any{"name": name, "private": private, "default_branch": "main"}, nil)
