@@ -16,6 +16,7 @@
 //	manifest DIR            lists a tree, one JSON runner.Entry per line, last line {"entries":N}
 //	stat DIR PATH           one JSON runner.Entry; PATH is relative to DIR, symlinks on the way are refused
 //	decoy DIR PATH NAME     creates the file NAME in PATH below DIR, owned as PATH is
+//	repository DIR PASSWORD makes an empty restic repository; PASSWORD is a file
 //	ask                     JSON runner.Request on stdin, JSON runner.Response on stdout
 //	kill MARK               kills every process whose environment holds CCCI_EXEC=MARK, and its descendants
 //	ipvs                    tells by its exit status whether the kernel can do IPVS

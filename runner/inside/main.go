@@ -31,15 +31,15 @@ type call struct {
 }
 
 var commands = map[string]command{
-	"sleep":    {nil, func(c call) error { return sleep(c.stdout) }},
-	"manifest": {[]string{"DIR"}, func(c call) error { return writeManifest(c.stdout, c.args[0]) }},
-	"stat":     {[]string{"DIR", "PATH"}, func(c call) error { return stat(c.stdout, c.args[0], c.args[1]) }},
-	"decoy":    {[]string{"DIR", "PATH", "NAME"}, func(c call) error { return decoy(c.args[0], c.args[1], c.args[2]) }},
-	"rekey":    {[]string{"REPOSITORY", "PASSWORD"}, func(c call) error { return rekey(c.args[0], c.args[1]) }},
-	"spoil":    {[]string{"DIR", "HOW"}, func(c call) error { return spoil(c.args[0], c.args[1], c.stdin) }},
-	"ask":      {nil, func(c call) error { return ask(c.stdin, c.stdout) }},
-	"kill":     {[]string{"MARK"}, func(c call) error { return killMarked(c.args[0]) }},
-	"ipvs":     {nil, func(call) error { return ipvs() }},
+	"sleep":      {nil, func(c call) error { return sleep(c.stdout) }},
+	"manifest":   {[]string{"DIR"}, func(c call) error { return writeManifest(c.stdout, c.args[0]) }},
+	"stat":       {[]string{"DIR", "PATH"}, func(c call) error { return stat(c.stdout, c.args[0], c.args[1]) }},
+	"decoy":      {[]string{"DIR", "PATH", "NAME"}, func(c call) error { return decoy(c.args[0], c.args[1], c.args[2]) }},
+	"repository": {[]string{"DIR", "PASSWORD"}, func(c call) error { return makeRepository(c.args[0], c.args[1]) }},
+	"spoil":      {[]string{"DIR", "HOW"}, func(c call) error { return spoil(c.args[0], c.args[1], c.stdin) }},
+	"ask":        {nil, func(c call) error { return ask(c.stdin, c.stdout) }},
+	"kill":       {[]string{"MARK"}, func(c call) error { return killMarked(c.args[0]) }},
+	"ipvs":       {nil, func(call) error { return ipvs() }},
 }
 
 // Main runs one subcommand, argv[0], and returns the exit status for it.

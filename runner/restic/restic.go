@@ -146,26 +146,12 @@ func (e *Engine) init(ctx context.Context) error {
 	if r.exit != exitNoRepository {
 		return r.fault("open the backup repository")
 	}
-	r, err = e.run(ctx, ignore, "init")
-	if err == nil && r.exit != 0 {
-		err = r.fault("make the backup repository")
-	}
-	if err != nil {
-		return err
-	}
-	return e.rekey(ctx)
-}
-
-// rekey spares every later call the stretching of a password that is random.
-func (e *Engine) rekey(ctx context.Context) error {
-	exit, stderr, err := e.box.Stream(ctx, []string{"/abra-ccci", "inside", "rekey", repository, password}, nil, &lineWriter{line: ignore})
+	// restic init would stretch the password, which takes seconds: see inside.
+	exit, stderr, err := e.box.Stream(ctx, []string{"/abra-ccci", "inside", "repository", repository, password}, nil, io.Discard)
 	if err == nil && exit != 0 {
-		err = fmt.Errorf("exit %d: %s", exit, lastLines(stderr, 3))
+		err = &runner.InfraError{Op: "make the backup repository", Err: fmt.Errorf("exit %d: %s", exit, lastLines(stderr, 3))}
 	}
-	if err != nil {
-		return fmt.Errorf("key of the backup repository: %w", err)
-	}
-	return nil
+	return err
 }
 
 // checkVersion refuses a restic that is too old to be trusted to tell.
