@@ -4,21 +4,26 @@ Each request and command has a connection of its own, so that a database that
 was restored under the running app is read at the next one.
 """
 
+import hashlib
+import hmac
 import os
 import pathlib
 import re
+import secrets
 import tempfile
+import threading
 import time
 
-import flask
 import psycopg2
 import psycopg2.extras
-from werkzeug.security import check_password_hash, generate_password_hash
 
 MIGRATIONS = pathlib.Path("/app/migrations")
 UPLOADS = pathlib.Path("/uploads")
 PATIENCE = 60  # seconds for a database that is starting; gunicorn allows a worker more
+ROUNDS = 260000  # of PBKDF2
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+current = threading.local()
 
 
 class Refused(Exception):
@@ -66,15 +71,16 @@ def migrate(version):
 
 def db():
     """The connection of the current request or command."""
-    if "db" not in flask.g:
-        flask.g.db = connect()
-    return flask.g.db
+    if getattr(current, "db", None) is None:
+        current.db = connect()
+    return current.db
 
 
-def close(_):
-    connection = flask.g.pop("db", None)
-    if connection is not None:
-        connection.close()
+def close():
+    """End it: the next one asks the database anew."""
+    if getattr(current, "db", None) is not None:
+        current.db.close()
+        current.db = None
 
 
 def rows(statement, *values):
@@ -84,17 +90,26 @@ def rows(statement, *values):
         return cursor.fetchall() if cursor.description else []
 
 
+def hashed(password, salt=None):
+    salt = salt or secrets.token_urlsafe(12)
+    digest = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), ROUNDS)
+    return f"{salt}${digest.hex()}"
+
+
 def add_user(name, password):
     if not NAME.fullmatch(name):
         raise Refused("a name is made of letters, digits, dots and dashes")
     if not rows("INSERT INTO users (name, password) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING id",
-                name, generate_password_hash(password)):
+                name, hashed(password)):
         raise Refused("there is somebody of that name")
 
 
 def signs_in(name, password):
     found = rows("SELECT password FROM users WHERE name = %s", name)
-    return bool(found) and check_password_hash(found[0]["password"], password)
+    if not found:
+        return False
+    known = found[0]["password"]
+    return hmac.compare_digest(known, hashed(password, known.split("$")[0]))
 
 
 def add_topic(author, title, body):

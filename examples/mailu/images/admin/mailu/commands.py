@@ -1,19 +1,26 @@
-"""The `flask mailu` commands."""
+"""The `flask mailu` commands.
+
+Without Flask: to import it takes longer than all that a command does, and a suite
+calls them again and again.
+"""
 
 import json
 import sys
 
 import click
-import flask.cli
-import yaml
-from werkzeug.security import generate_password_hash
 
 from . import store
 
 
-@click.group(cls=flask.cli.AppGroup)
+@click.group()
+def flask():
+    """The part of Flask's own command that is used here"""
+
+
+@flask.group()
 def mailu():
     """Mailu command line"""
+    store.migrate()
 
 
 def add_domain(name):
@@ -28,7 +35,7 @@ def add_user(localpart, domain_name, password, global_admin):
         add_domain(domain_name)
         db.execute(
             "INSERT INTO user (localpart, domain_name, email, password, global_admin) VALUES (?, ?, ?, ?, ?)",
-            (localpart, domain_name, email, generate_password_hash(password), global_admin),
+            (localpart, domain_name, email, store.hashed(password), global_admin),
         )
 
 
@@ -67,7 +74,7 @@ def password(localpart, domain_name, password):
     with store.db() as db:
         changed = db.execute(
             "UPDATE user SET password = ? WHERE email = ?",
-            (generate_password_hash(password), f"{localpart}@{domain_name}"),
+            (store.hashed(password), f"{localpart}@{domain_name}"),
         )
     if changed.rowcount != 1:
         raise click.ClickException(f"user {localpart}@{domain_name} not found")
@@ -98,5 +105,10 @@ def config_export(secrets, as_json, output_file, only):
     for row in config.get("user", []):
         if not secrets:
             del row["password"]
-    text = json.dumps(config, indent=2) if as_json else yaml.safe_dump(config, sort_keys=False)
+    if as_json:
+        text = json.dumps(config, indent=2)
+    else:
+        import yaml  # takes as long to import as all else
+
+        text = yaml.safe_dump(config, sort_keys=False)
     click.echo(text, file=output_file)

@@ -5,13 +5,17 @@ is the whole truth between transactions, and a file put back under the running
 service is read at the next request.
 """
 
+import hashlib
 import os
+import secrets
 import sqlite3
+import threading
 import uuid
 
-import flask
-
 DATA = "/data"
+ROUNDS = 260000  # of PBKDF2
+
+current = threading.local()
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS domain (
@@ -47,17 +51,25 @@ def migrate():
 
 def db():
     """The connection of the current request or command."""
-    if "db" not in flask.g:
-        flask.g.db = sqlite3.connect(os.path.join(DATA, "main.db"))
-        flask.g.db.row_factory = sqlite3.Row
-        flask.g.db.execute("PRAGMA foreign_keys = ON")
-    return flask.g.db
+    if getattr(current, "db", None) is None:
+        current.db = sqlite3.connect(os.path.join(DATA, "main.db"))
+        current.db.row_factory = sqlite3.Row
+        current.db.execute("PRAGMA foreign_keys = ON")
+    return current.db
 
 
-def close(_):
-    connection = flask.g.pop("db", None)
-    if connection is not None:
-        connection.close()
+def close():
+    """End it: the next one reads the file anew."""
+    if getattr(current, "db", None) is not None:
+        current.db.close()
+        current.db = None
+
+
+def hashed(password):
+    """A password as werkzeug.security writes it, which is slow to import."""
+    salt = secrets.token_urlsafe(12)
+    digest = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), ROUNDS)
+    return f"pbkdf2:sha256:{ROUNDS}${salt}${digest.hex()}"
 
 
 def user(email):
