@@ -10,7 +10,8 @@ demo:
 # Formatting, vet, staticcheck and every test, on a real engine.
 test:
 	scripts/prepare test
-	scripts/with-engine --runtime crun scripts/check
+	scripts/with-engine --runtime crun scripts/images
+	scripts/with-engine --runtime crun --memory scripts/check
 
 # The whole review of docs/acts.md, played again: four acts, a quarter of an hour.
 acts:
