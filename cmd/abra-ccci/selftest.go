@@ -124,6 +124,7 @@ func runSelftest(ctx context.Context, e *env, o selftestOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.site.close(ctx)) }()
+	t.site.facts.CPUs = max(1, t.site.facts.CPUs/o.jobs) // of each row: a second app for its mutants would take another row's
 	if t.image, err = swarm.ImageName(ctx, t.site.client, t.site.helper); err != nil {
 		return err
 	}
