@@ -31,13 +31,13 @@ func TestRepository(t *testing.T) {
 		}
 		return out
 	}
-	make := func() {
+	makeOne := func() {
 		t.Helper()
 		if err := makeRepository(repo, password); err != nil {
 			t.Fatal(err)
 		}
 	}
-	make()
+	makeOne()
 	write(t, filepath.Join(dir, "data"), "kept")
 	must("backup", filepath.Join(dir, "data"))
 	if out := must("dump", "latest", filepath.Join(dir, "data")); out != "kept" {
@@ -54,19 +54,28 @@ func TestRepository(t *testing.T) {
 	}
 
 	// As restic makes one itself, but for what is random and how far the password is stretched.
-	theirs := filepath.Join(dir, "theirs")
-	ours, repo2 := shape(t, repo), theirs
-	repo = repo2
+	ours := shape(t, repo)
+	keys, err := filepath.Glob(filepath.Join(repo, "keys", "*"))
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("keys %v, %v", keys, err)
+	}
+	if text, err := os.ReadFile(keys[0]); err != nil || !strings.Contains(string(text), `"N":2,`) {
+		t.Errorf("%s, %v", text, err)
+	}
+	repo = filepath.Join(dir, "theirs")
 	must("init")
-	if want := shape(t, theirs); !maps.Equal(ours, want) {
-		t.Errorf("folders %v, restic init makes %v", ours, want)
+	if theirs := shape(t, repo); !maps.Equal(ours, theirs) {
+		t.Errorf("folders %v, restic init makes %v", ours, theirs)
 	}
 
 	// A try that was cut off before its config leaves nothing that a later one trips over.
-	if err := os.Remove(filepath.Join(theirs, "config")); err != nil {
+	if err := os.Remove(filepath.Join(repo, "config")); err != nil {
 		t.Fatal(err)
 	}
-	make()
+	makeOne()
+	if again := shape(t, repo); !maps.Equal(again, ours) {
+		t.Errorf("made once more: %v, want %v", again, ours)
+	}
 	must("backup", filepath.Join(dir, "data"))
 	must("check", "--read-data")
 }
