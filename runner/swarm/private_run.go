@@ -35,7 +35,7 @@ func findPrograms(runtime string) (map[string]string, error) {
 		missing = append(missing, "root")
 	}
 	found := map[string]string{}
-	needed := []string{"dockerd", "containerd", "ip", "nsenter", "unshare", "mount"}
+	needed := []string{"dockerd", "containerd", "ip", "nsenter", "unshare", "setpriv", "mount"}
 	if runtime != "" {
 		needed = append(needed, runtime)
 	}
@@ -134,11 +134,21 @@ func deadline(ctx context.Context, limit time.Duration) time.Time {
 // $1 of its network, if it has one. Mounts go to nobody outside the namespace
 // and with its last process. $2 is a runtime that is not the engine's own: crun
 // takes no machine that has both kinds of cgroups, so the younger one is hidden.
+//
+// The shell stays, and tells dockerd once to end, however often it is told. When a
+// process of many threads is killed, the kernel may send the parent-death signal
+// once for each of them, and dockerd, told three times, leaves its containers as
+// they are. In the background a shell has two signals ignored, which containers
+// would inherit.
 const engineShell = `mount -t tmpfs -o mode=711 tmpfs /run/containerd || exit 1
 test -z "$1" || mount --bind "$1" /etc/resolv.conf
 if test -n "$2" && test -d /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
 shift 2
-exec "$@"`
+trap 'exit 143' TERM
+env --default-signal=INT,QUIT setpriv --pdeathsig TERM "$@" &
+trap 'trap "" TERM; kill -TERM "$!"' TERM
+wait "$!" # until the trap
+wait "$!"`
 
 // startEngine starts dockerd, which starts its containerd, and does not wait
 // for it.

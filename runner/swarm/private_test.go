@@ -12,7 +12,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -230,7 +232,7 @@ func TestPrivateEngineEndsWithItsParent(t *testing.T) {
 	parent.Wait()
 	ok(t, poll(t.Context(), 40*time.Second, func(context.Context) error {
 		if left := append(s.programsLeft(), s.cgroupsLeft()...); len(left) > 0 {
-			return fmt.Errorf("processes %v are left", left)
+			return fmt.Errorf("processes %v are left; dockerd's last lines:\n%s", left, tail(s.log(), 30))
 		}
 		return nil
 	}))
@@ -243,12 +245,36 @@ func TestPrivateEngineEndsWithItsParent(t *testing.T) {
 	}
 }
 
+// The kernel may tell the engine many times that its parent is gone: once for each
+// thread. dockerd hears it once, and ends its containers.
+func TestPrivateEngineToldOftenToEnd(t *testing.T) {
+	t.Parallel()
+	p, c := startPrivate(t, "")
+	deployHelper(t, c)
+	engine := p.procs.find("dockerd")
+	for ended := false; !ended; {
+		engine.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-engine.done:
+			ended = true
+		case <-time.After(time.Millisecond): // two at once would be one
+		}
+	}
+	if left := p.site.cgroupsLeft(); len(left) > 0 {
+		t.Errorf("containers' processes %v outlived dockerd; its last lines:\n%s", left, tail(p.site.log(), 5))
+	}
+}
+
 // dockerd is killed under its containers: Close ends those as well.
 func TestPrivateEngineWhoseDockerdDied(t *testing.T) {
 	t.Parallel()
 	p, c := startPrivate(t, "")
 	deployHelper(t, c)
-	ok(t, p.procs.find("dockerd").cmd.Process.Kill())
+	pid, err := os.ReadFile(filepath.Join(p.site.run, "dockerd.pid"))
+	ok(t, err)
+	n, err := strconv.Atoi(strings.TrimSpace(string(pid)))
+	ok(t, err)
+	ok(t, syscall.Kill(n, syscall.SIGKILL))
 	<-p.procs.find("dockerd").done
 	if len(p.site.cgroupsLeft()) == 0 {
 		t.Fatal("the container died with dockerd: nothing is tested")
