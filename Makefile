@@ -7,11 +7,11 @@ demo:
 	scripts/prepare
 	scripts/with-engine scripts/demo
 
-# Formatting, vet, staticcheck and every test, on a real engine.
+# Formatting, vet, staticcheck and every test, on real engines.
 test:
 	scripts/prepare test
 	scripts/with-engine --runtime crun scripts/images
-	scripts/with-engine --runtime crun --memory scripts/check
+	scripts/check
 
 # The whole review of docs/acts.md, played again: four acts, a quarter of an hour.
 acts:
