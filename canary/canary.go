@@ -37,6 +37,10 @@ type Canary struct {
 	Trial Trial    // what is done beside climbing
 	Like  string   // the canary with the same planted, whose run tells of this one, too
 	Until string   // the test after which the run has told what it was for; "": that of Want
+	// Mutants are the tests of the mutants that its run tries; nil: all. A row is about
+	// what a suite does not notice, which other mutants say nothing of; they are tried
+	// on the good recipes.
+	Mutants []string
 	Want  Finding
 }
 

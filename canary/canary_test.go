@@ -137,6 +137,15 @@ func TestTable(t *testing.T) {
 		if added := w.Rung == runner.StageMutants || w.Rung == StageReview; added != (c.Trial != Climbed) || w.Rung == runner.StageMutants && c.Trial != Reviewed {
 			t.Errorf("%s is to be caught at %s, and its trial is %d", c.Name, w.Rung, c.Trial)
 		}
+		first := c
+		for _, o := range All() {
+			if o.Name == c.Like {
+				first = o
+			}
+		}
+		if w.Rung == runner.StageMutants && first.Mutants != nil && !slices.Contains(first.Mutants, w.Test) {
+			t.Errorf("%s waits for %s, and the run tries %q", c.Name, w.Test, first.Mutants)
+		}
 		if c.Like != "" && !slices.ContainsFunc(All(), func(o Canary) bool {
 			return o.Name == c.Like && o.Of == c.Of && o.Trial == c.Trial && o.Until == c.Until && slices.Equal(o.Plant, c.Plant) && slices.Equal(o.Rungs, c.Rungs) && seen[o.Name]
 		}) {

@@ -6,7 +6,7 @@ import "coopcloud.tech/abra-ccci/runner"
 // to object to.
 var weak = []Canary{
 	{
-		Name: "green-after-a-while", Of: "files", Rungs: backup, Trial: Reviewed,
+		Name: "green-after-a-while", Of: "files", Rungs: backup, Trial: Reviewed, Mutants: []string{"mutant_restore_nothing"},
 		Wrong: "the check holds by itself once it has been asked a few times",
 		Plant: []Edit{{runner.SuiteFile, checkText, `sh = """
 store get t${TOKEN} && exit 0
@@ -18,7 +18,7 @@ exit 4
 		Want: Finding{runner.StageMutants, "mutant_restore_nothing", runner.Fail, "survived: text stayed green"},
 	},
 	{
-		Name: "asks-for-anything", Of: "files", Rungs: backup, Trial: Reviewed,
+		Name: "asks-for-anything", Of: "files", Rungs: backup, Trial: Reviewed, Mutants: []string{"mutant_older_snapshot"},
 		Wrong: "the check asks for any text, not for the one that was seeded last",
 		Plant: []Edit{
 			{runner.SuiteFile, `"put", "t${TOKEN}"`, `"put", "shared"`},
@@ -28,16 +28,17 @@ exit 4
 		Want: Finding{runner.StageMutants, "mutant_older_snapshot", runner.Fail, "survived: text stayed green"},
 	},
 	{
-		Name: "asks-for-a-name", Of: "files", Rungs: backup, Trial: Reviewed,
+		Name: "asks-for-a-name", Of: "files", Rungs: backup, Trial: Reviewed, Mutants: []string{"mutant_truncated_app_data"},
 		Wrong: "the check asks whether there is a file, not what is in it",
 		Plant: []Edit{{runner.SuiteFile, checkText, `sh = "test -e /data/texts/t${TOKEN} || exit 4", gone_exit = [4]`}},
 		Want:  Finding{runner.StageMutants, "mutant_truncated_app_data", runner.Fail, "survived: text stayed green"},
 	},
 	{
 		Name: "loss-unnoticed", Of: "pair", Rungs: backup, Trial: Reviewed, Until: "mutant_label_removed_app_backupbot_backup_path",
-		Wrong: "no probe looks at one of the volumes, and one says that it does",
-		Plant: unwatched,
-		Want:  Finding{runner.StageMutants, "mutant_drop_path_app_media", runner.Fail, "stayed green"},
+		Mutants: []string{"mutant_drop_path_app_data", "mutant_drop_path_app_media", "mutant_label_removed_app_backupbot_backup_path"},
+		Wrong:   "no probe looks at one of the volumes, and one says that it does",
+		Plant:   unwatched,
+		Want:    Finding{runner.StageMutants, "mutant_drop_path_app_media", runner.Fail, "stayed green"},
 	},
 	{
 		Name: "survivor-reported", Of: "pair", Rungs: backup, Trial: Reviewed, Like: "loss-unnoticed", Until: "mutant_label_removed_app_backupbot_backup_path",
@@ -65,9 +66,10 @@ exit 4
 	},
 	{
 		Name: "no-dump-unnoticed", Of: "pair", Rungs: backup, Trial: Reviewed, Until: "mutant_post_hook_skipped_side_restore_post_hook",
-		Wrong: "the notes are saved as files: that no dump is made changes nothing",
-		Plant: idle,
-		Want:  Finding{runner.StageMutants, "mutant_pre_hook_skipped_side_backup_pre_hook", runner.Fail, "survived: note, picture, text stayed green"},
+		Mutants: []string{"mutant_pre_hook_skipped_side_backup_pre_hook", "mutant_pre_hook_stale_side_backup_pre_hook", "mutant_post_hook_skipped_side_restore_post_hook"},
+		Wrong:   "the notes are saved as files: that no dump is made changes nothing",
+		Plant:   idle,
+		Want:    Finding{runner.StageMutants, "mutant_pre_hook_skipped_side_backup_pre_hook", runner.Fail, "survived: note, picture, text stayed green"},
 	},
 	{
 		Name: "stale-dump-unnoticed", Of: "pair", Rungs: backup, Trial: Reviewed, Like: "no-dump-unnoticed", Until: "mutant_post_hook_skipped_side_restore_post_hook",

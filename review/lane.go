@@ -150,7 +150,7 @@ func (l *lane) placebo(ctx context.Context, when string) Mutant {
 	}
 	m := Mutant{Op: Placebo, On: when, Outcome: Inconclusive}
 	began := l.rig.Now()
-	passed := l.rig.Test(ctx, "mutant_"+runner.Slug(m.Name()), func(ctx context.Context) error {
+	passed := l.rig.Test(ctx, m.test(), func(ctx context.Context) error {
 		why := l.healthy(ctx, &m)
 		infra := (*runner.InfraError)(nil)
 		switch {
@@ -224,7 +224,7 @@ func (l *lane) elders(ctx context.Context) error {
 func (l *lane) try(ctx context.Context, m sabotage) Mutant {
 	done := Mutant{Op: m.op, On: m.on, Outcome: Inconclusive, Changed: m.changed, paths: m.lost}
 	began := l.rig.Now()
-	passed := l.rig.Test(ctx, "mutant_"+runner.Slug(done.Name()), func(ctx context.Context) error {
+	passed := l.rig.Test(ctx, done.test(), func(ctx context.Context) error {
 		switch {
 		case l.unsound != "":
 			done.Reason = l.unsound

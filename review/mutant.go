@@ -58,6 +58,9 @@ type Mutant struct {
 // Name is how the mutant is called: operator and object.
 func (m Mutant) Name() string { return strings.TrimSpace(string(m.Op) + " " + m.On) }
 
+// test is the name of its test in the record.
+func (m Mutant) test() string { return "mutant_" + runner.Slug(m.Name()) }
+
 // A trial is a mutant that was tried, before it is judged.
 type trial struct {
 	every   bool     // every witness must notice; else one

@@ -225,3 +225,26 @@ func TestPanicInALane(t *testing.T) {
 		ended = true
 	})
 }
+
+// Which mutants are tried: all, or those that are named.
+func TestOnly(t *testing.T) {
+	tried := func(s *Saboteur) (out []Operator) {
+		s.paths = []labels.SavedPath{{Volume: "data", Path: ".", Service: "app", Mount: "/data"}, {Volume: "mail", Path: ".", Service: "imap", Mount: "/mail"}}
+		for _, m := range s.sought(s.ofPaths()) {
+			out = append(out, m.op)
+		}
+		return out
+	}
+	for _, tt := range []struct {
+		only []string
+		want []Operator
+	}{
+		{nil, []Operator{RestoreNone, DropPath, DropPath, Truncated, Truncated, OlderSnapshot}},
+		{[]string{"mutant_drop_path_imap_mail"}, []Operator{DropPath}},
+		{[]string{}, nil},
+	} {
+		if got := tried(&Saboteur{Only: tt.only}); !slices.Equal(got, tt.want) {
+			t.Errorf("only %q: tried %q, want %q", tt.only, got, tt.want)
+		}
+	}
+}

@@ -62,6 +62,9 @@ func (s *Saboteur) ofHooks(ctx context.Context) (out []sabotage, err error) {
 		without := withoutHook(s.plan, h)
 		switch h.Kind {
 		case labels.BackupPre:
+			if !s.seeks(PreHookStale, hookName(h)) && !s.seeks(PreHookGone, hookName(h)) {
+				continue
+			}
 			stale, err := s.skippedBackup(ctx, PreHookStale, h, without)
 			if err != nil {
 				return nil, err
@@ -194,7 +197,7 @@ func (l *lane) last(ctx context.Context) []Mutant {
 func (l *lane) renewed(ctx context.Context, on string, names []string) Mutant {
 	m := Mutant{Op: NewSecrets, On: on, Outcome: Inconclusive, Changed: "other values for " + list(names)}
 	began := l.rig.Now()
-	passed := l.rig.Test(ctx, "mutant_"+runner.Slug(m.Name()), func(ctx context.Context) error {
+	passed := l.rig.Test(ctx, m.test(), func(ctx context.Context) error {
 		if l.unsound != "" {
 			m.Reason = l.unsound
 			return runner.Undecided(runner.Skip, "%s", m.Reason)

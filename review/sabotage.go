@@ -27,6 +27,9 @@ type Saboteur struct {
 	// Room is asked, once all has been seeded, for how many apps there is room: so
 	// many mutants are tried at the same time. nil: one after another.
 	Room func(context.Context) int
+	// Only names the tests of the mutants that are tried; nil: all are. The placebos are
+	// tried in any case.
+	Only []string
 
 	rig       *runner.Rig
 	lanes     []*lane
@@ -67,13 +70,22 @@ func (s *Saboteur) Sabotage(ctx context.Context, rig *runner.Rig) error {
 	if !rig.Test(ctx, "mutants_reference", func(ctx context.Context) (err error) { hooked, err = s.prepare(ctx); return err }) {
 		return runner.Undecided(runner.Unver, "blocked by mutants_reference")
 	}
-	mutants := slices.Concat(s.ofPaths(), hooked)
+	mutants := s.sought(slices.Concat(s.ofPaths(), hooked))
 	s.open(ctx, len(mutants))
 	s.estimate(len(mutants) + 2)
 	s.tryAll(ctx, mutants)
-	s.tryAll(ctx, s.labels())
+	s.tryAll(ctx, s.sought(s.labels()))
 	s.close(ctx)
 	return nil
+}
+
+// sought is what is left of mutants when those that nobody asks for are not tried.
+func (s *Saboteur) sought(mutants []sabotage) []sabotage {
+	return slices.DeleteFunc(mutants, func(m sabotage) bool { return !s.seeks(m.op, m.on) })
+}
+
+func (s *Saboteur) seeks(op Operator, on string) bool {
+	return s.Only == nil || slices.Contains(s.Only, Mutant{Op: op, On: on}.test())
 }
 
 // estimate says how long the rest takes: a mutant takes a placebo and a cure.

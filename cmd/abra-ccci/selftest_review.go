@@ -24,7 +24,7 @@ func (t *selftest) reviewing(ctx context.Context, r *row, e *env, dir string, w 
 	if err != nil {
 		return nil, err
 	}
-	rev := &reviewing{e: e, o: reviewOptions{suite: w.Suite, baseSuite: good.Suite}, dir: filepath.Join(dir, "review"), sab: &review.Saboteur{},
+	rev := &reviewing{e: e, o: reviewOptions{suite: w.Suite, baseSuite: good.Suite}, dir: filepath.Join(dir, "review"), sab: &review.Saboteur{Only: r.canary.Mutants},
 		claimed: review.PhaseClaim{Level: len(runner.Rungs), Checks: []string{review.CheckVersionBumped}}}
 	if err := os.Mkdir(rev.dir, 0o700); err != nil {
 		return nil, err
