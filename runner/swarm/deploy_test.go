@@ -263,7 +263,7 @@ const waits = 30 * time.Second
 // The time of a deploy may end in the middle of a listing: then it says what the
 // one before said.
 func TestDeployThatCrashesForEver(t *testing.T) {
-	failing{"services: {app: {image: IMAGE, command: [serve, -say, boom, -exit, '3'], deploy: {restart_policy: {delay: 1s}}}}",
+	failing{"services: {app: {image: IMAGE, command: [serve, -say, boom, -exit, '3'], deploy: {restart_policy: {delay: 4s}}}}",
 		waits, false, false, []string{"not converged after " + waits.String(), "boom", "(3)"}}.on(t, func(o *Options) { o.Client = cutShort{o.Client} })
 }
 

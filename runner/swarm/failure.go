@@ -59,15 +59,25 @@ func (a *App) lastHealth(ctx context.Context, id string) string {
 	if err != nil || c.State == nil || c.State.Health == nil || len(c.State.Health.Log) == 0 {
 		return ""
 	}
-	// A probe that was killed with its container says nothing; one before it may.
-	last := c.State.Health.Log[len(c.State.Health.Log)-1]
-	for _, probe := range slices.Backward(c.State.Health.Log) {
-		if strings.TrimSpace(probe.Output) != "" {
-			last = probe
-			break
+	last := telling(c.State.Health.Log)
+	return fmt.Sprintf("exit %d: %s", last.ExitCode, strings.TrimSpace(last.Output))
+}
+
+// telling is the last probe that says something. One that was killed with its container
+// does not, and one that came when that ended tells of the runtime alone; those before
+// them may.
+func telling(probes []*container.HealthcheckResult) *container.HealthcheckResult {
+	best := probes[len(probes)-1]
+	for _, probe := range slices.Backward(probes) {
+		switch said := strings.TrimSpace(probe.Output); {
+		case said == "":
+		case !strings.HasPrefix(said, "OCI runtime exec failed"):
+			return probe
+		case strings.TrimSpace(best.Output) == "":
+			best = probe
 		}
 	}
-	return fmt.Sprintf("exit %d: %s", last.ExitCode, strings.TrimSpace(last.Output))
+	return best
 }
 
 // An error quotes so many log lines, and so much of them in bytes.

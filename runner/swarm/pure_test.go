@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -295,5 +296,27 @@ func TestOverdueWithoutATask(t *testing.T) {
 	f := newWatch([]goal{g}, nil, time.Second).overdue([]standing{{text: "app 0/1"}}, nil, time.Minute)
 	if !f.infra || f.service != "app" || f.task != nil || f.reason != "not converged after 1m0s: app 0/1" {
 		t.Errorf("failure is %+v", f)
+	}
+}
+
+// What the runtime says at a container's end does not hide what the healthcheck said before.
+func TestTellingProbe(t *testing.T) {
+	const gone = "OCI runtime exec failed: crun did not terminate successfully"
+	for _, tt := range []struct {
+		outputs []string
+		want    int
+	}{
+		{[]string{"no such file", "", gone, ""}, 0},
+		{[]string{"first", "second", gone}, 1},
+		{[]string{gone, "", gone + " again", ""}, 2}, // a healthcheck that can't be started
+		{[]string{"", ""}, 1},
+	} {
+		var probes []*container.HealthcheckResult
+		for _, output := range tt.outputs {
+			probes = append(probes, &container.HealthcheckResult{Output: output})
+		}
+		if got := slices.Index(probes, telling(probes)); got != tt.want {
+			t.Errorf("of %q, probe %d is told, want %d", tt.outputs, got, tt.want)
+		}
 	}
 }
