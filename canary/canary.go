@@ -41,7 +41,7 @@ type Canary struct {
 	// what a suite does not notice, which other mutants say nothing of; they are tried
 	// on the good recipes.
 	Mutants []string
-	Want  Finding
+	Want    Finding
 }
 
 // A Trial says how much of a review is made of a canary. The good recipe in
