@@ -121,6 +121,14 @@ type Request struct {
 	Hosts []string `json:"hosts"` // the only hosts that may be asked, redirects included
 }
 
+// AskMethod is what a helper in a task's network serves: JSON-RPC 1.0, as package
+// net/rpc/jsonrpc has it, on the helper's stdin and stdout. It takes a Request, and
+// its result is a Response.
+const AskMethod = AskService + ".Get"
+
+// AskService is the part of AskMethod that a server registers.
+const AskService = "Network"
+
 // Response is the answer to a Request.
 type Response struct {
 	Status int    `json:"status"`

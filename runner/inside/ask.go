@@ -3,36 +3,69 @@ package inside
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/rpc"
+	"net/rpc/jsonrpc"
 	"net/url"
+	"os"
+	"os/signal"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"coopcloud.tech/abra-ccci/runner"
 )
 
 const (
-	askTimeout   = 60 * time.Second // for the whole exchange, if nobody ends it before
+	askTimeout   = 60 * time.Second // for one exchange, if nobody ends it before
 	maxRedirects = 10
 )
 
-// ask makes the request on stdin and writes the response.
+// ask serves runner.AskMethod until stdin ends: a process for each request would
+// cost ten times what the request does. As the first process of its container it
+// must be asked to end, as sleep must.
 func ask(stdin io.Reader, stdout io.Writer) error {
-	var q runner.Request
-	if err := json.NewDecoder(io.LimitReader(stdin, runner.MaxOutput)).Decode(&q); err != nil {
-		return fmt.Errorf("request: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
-	defer cancel()
-	r, err := get(ctx, q)
-	if err != nil {
+	server := rpc.NewServer()
+	if err := server.RegisterName(runner.AskService, network{}); err != nil {
 		return err
 	}
-	return json.NewEncoder(stdout).Encode(r)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
+	defer signal.Stop(signals)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		server.ServeCodec(jsonrpc.NewServerCodec(streams{stdin, stdout}))
+	}()
+	select {
+	case <-ended:
+	case <-signals:
+	}
+	return nil
 }
+
+// network is what this process can reach.
+type network struct{}
+
+// Get makes one request.
+func (network) Get(q runner.Request, r *runner.Response) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	*r, err = get(ctx, q)
+	return err
+}
+
+// streams are stdin and stdout as one.
+type streams struct {
+	io.Reader
+	io.Writer
+}
+
+// Close implements io.Closer. There is nothing to close: the process ends.
+func (streams) Close() error { return nil }
 
 // get makes one GET. A redirect to a host that may not be asked is not
 // followed: it is itself the response.

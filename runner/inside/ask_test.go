@@ -2,11 +2,13 @@ package inside
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"coopcloud.tech/abra-ccci/runner"
@@ -40,7 +42,29 @@ func askFor(t *testing.T, u string, hosts ...string) outcome {
 	t.Helper()
 	q, err := json.Marshal(runner.Request{URL: u, Hosts: hosts})
 	must(t, err)
-	return runMain(string(q), "ask")
+	return runMain(fmt.Sprintf(`{"method": %q, "params": [%s], "id": 7}`, runner.AskMethod, q), "ask")
+}
+
+// An answer is what comes for a call.
+type answer struct {
+	ID     int
+	Result runner.Response
+	Error  string
+}
+
+// answered is the answers to calls, by their ids.
+func answered(t *testing.T, got outcome) map[int]answer {
+	t.Helper()
+	if got.exit != exitDone || got.stderr != "" {
+		t.Fatalf("%+v", got)
+	}
+	all := map[int]answer{}
+	for d := json.NewDecoder(strings.NewReader(got.stdout)); d.More(); {
+		var a answer
+		must(t, d.Decode(&a))
+		all[a.ID] = a
+	}
+	return all
 }
 
 func TestAsk(t *testing.T) {
@@ -57,13 +81,9 @@ func TestAsk(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := askFor(t, base.JoinPath(tt.path).String(), base.Hostname())
-			if got.exit != exitDone {
-				t.Fatalf("%+v", got)
-			}
-			var r runner.Response
-			must(t, json.Unmarshal([]byte(got.stdout), &r))
-			if r.Status != tt.status || !strings.Contains(string(r.Body), tt.body) || len(r.Body) > runner.MaxOutput {
+			got := answered(t, askFor(t, base.JoinPath(tt.path).String(), base.Hostname()))
+			r := got[7].Result
+			if len(got) != 1 || got[7].Error != "" || r.Status != tt.status || !strings.Contains(string(r.Body), tt.body) || len(r.Body) > runner.MaxOutput {
 				t.Errorf("status %d, %d bytes, want %d and %q", r.Status, len(r.Body), tt.status, tt.body)
 			}
 		})
@@ -86,13 +106,35 @@ func TestAskFails(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := askFor(t, tt.url, "127.0.0.1")
-			if got.exit != exitFault || !strings.Contains(got.stderr, tt.want) || got.stdout != "" {
-				t.Errorf("%+v, want exit 1 and %q", got, tt.want)
+			got := answered(t, askFor(t, tt.url, "127.0.0.1"))
+			if len(got) != 1 || !strings.Contains(got[7].Error, tt.want) || got[7].Result.Status != 0 {
+				t.Errorf("%+v, want %q", got, tt.want)
 			}
 		})
 	}
-	if got := runMain("{", "ask"); got.exit != exitFault || !strings.Contains(got.stderr, "request") {
+	if got := answered(t, runMain("{", "ask")); len(got) != 0 {
 		t.Errorf("half a request: %+v", got)
+	}
+}
+
+// What takes long does not keep another from being answered.
+func TestAskAtOnce(t *testing.T) {
+	base := site(t)
+	first := make(chan bool)
+	var once sync.Once
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/first" {
+			<-first
+			return
+		}
+		once.Do(func() { close(first) })
+	}))
+	t.Cleanup(slow.Close)
+	call := func(id int, u string) string {
+		return fmt.Sprintf(`{"method": %q, "params": [{"url": %q, "hosts": ["127.0.0.1"]}], "id": %d}`+"\n", runner.AskMethod, u, id)
+	}
+	got := answered(t, runMain(call(1, slow.URL+"/first")+call(2, slow.URL+"/second")+call(3, base.JoinPath("/page").String()), "ask"))
+	if len(got) != 3 || got[1].Result.Status != 200 || got[2].Result.Status != 200 || string(got[3].Result.Body) != "GET page" {
+		t.Errorf("%+v", got)
 	}
 }

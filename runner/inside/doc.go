@@ -7,8 +7,8 @@
 // and /restic, and nothing else. A helper container runs `/abra-ccci inside
 // sleep` as its first process, with the stack's volumes mounted at
 // /volumes/<name>; everything else is an exec in it. Helpers that must live
-// in a task's network or process namespace (ask, kill) run the same image for
-// one command.
+// in a task's network or process namespace run the same image for one command
+// (kill), or for as long as somebody asks (ask).
 //
 // # Subcommands
 //
@@ -17,7 +17,7 @@
 //	stat DIR PATH           one JSON runner.Entry; PATH is relative to DIR, symlinks on the way are refused
 //	decoy DIR PATH NAME     creates the file NAME in PATH below DIR, owned as PATH is
 //	repository DIR PASSWORD makes an empty restic repository; PASSWORD is a file
-//	ask                     JSON runner.Request on stdin, JSON runner.Response on stdout
+//	ask                     serves runner.AskMethod, JSON-RPC 1.0 on stdin and stdout, until stdin ends
 //	kill MARK               kills every process whose environment holds CCCI_EXEC=MARK, and its descendants
 //	ipvs                    tells by its exit status whether the kernel can do IPVS
 //

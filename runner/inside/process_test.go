@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/rpc"
+	"net/rpc/jsonrpc"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"coopcloud.tech/abra-ccci/runner"
 )
 
 // The marked shell has a child that hides its environment's mark; an
@@ -104,13 +108,9 @@ func TestSleepReapsAndEnds(t *testing.T) {
 	must(t, err)
 	cmd := exec.Command("sh", "-c", `(sh -c 'read x <&3' &); exec "$0" inside sleep 3<&-`, os.Args[0])
 	cmd.ExtraFiles = []*os.File{r}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	must(t, err)
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v (hint: run the tests as root)", err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill() })
+	startFirst(t, cmd)
 	ready := make([]byte, len("ready\n"))
 	if _, err := io.ReadFull(out, ready); err != nil || string(ready) != "ready\n" {
 		t.Fatalf("sleep wrote %q, %v", ready, err)
@@ -121,6 +121,38 @@ func TestSleepReapsAndEnds(t *testing.T) {
 	must(t, cmd.Process.Signal(syscall.SIGTERM))
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("sleep after SIGTERM: %v", err)
+	}
+}
+
+// startFirst starts a command as the first process of a pid namespace.
+func startFirst(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("%v (hint: run the tests as root)", err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+}
+
+// ask, too, is a first process, and ends at SIGTERM though its stdin does not.
+func TestAskEnds(t *testing.T) {
+	cmd := exec.Command(os.Args[0], "inside", "ask")
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	startFirst(t, cmd)
+	client := jsonrpc.NewClient(struct {
+		io.Reader
+		io.WriteCloser
+	}{out, in})
+	err = client.Call(runner.AskMethod, runner.Request{URL: "http://nobody.invalid/"}, &runner.Response{})
+	if refusal := rpc.ServerError(""); !errors.As(err, &refusal) || !strings.Contains(err.Error(), "may not be asked") {
+		t.Errorf("%T %[1]v", err)
+	}
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ask after SIGTERM: %v", err)
 	}
 }
 

@@ -108,7 +108,7 @@ type Helper struct {
 	Again func(ctx context.Context) (id string, err error)
 	Sleep []string // keeps a container up until it is told to stop
 	Kill  []string // ends every process whose CCCI_EXEC is the last argument
-	Ask   []string // runner.Request on stdin, runner.Response on stdout
+	Ask   []string // serves runner.AskMethod until its stdin ends
 }
 
 func (h Helper) withDefaults() Helper {

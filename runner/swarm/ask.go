@@ -1,12 +1,10 @@
 package swarm
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"net/rpc"
 	"time"
 
 	"coopcloud.tech/abra-ccci/runner"
@@ -29,38 +27,42 @@ func (a *App) Ask(ctx context.Context, service string, r runner.Request) (runner
 	return resp, nil
 }
 
-func (a *App) ask(ctx context.Context, service string, r runner.Request) (runner.Response, error) {
-	question, err := json.Marshal(r)
+func (a *App) ask(ctx context.Context, service string, r runner.Request) (resp runner.Response, err error) {
+	p, err := a.reach(ctx, service)
 	if err != nil {
-		return runner.Response{}, err
+		return resp, err
 	}
-	peer, err := a.reach(ctx, service)
-	if err != nil {
-		return runner.Response{}, err
+	answered := make(chan error, 1)
+	go func() { answered <- p.client.Call(runner.AskMethod, r, &resp) }()
+	select {
+	case err = <-answered:
+	case <-ctx.Done():
+		if err := a.drop(ctx, p); err != nil {
+			return runner.Response{}, &runner.InfraError{Op: "end a request that overstayed", Err: errors.Join(err, ctx.Err())}
+		}
+		<-answered
+		return runner.Response{}, killed(ctx.Err())
 	}
-	answer := &head{limit: 2 * runner.MaxOutput} // the body is in base64
-	complaint := &head{limit: runner.MaxOutput}
-	p := &process{app: a, argv: a.Helper.Ask, mark: rand.Text(), stdin: bytes.NewReader(question), stdout: answer, stderr: complaint}
-	p.kill = func(ctx context.Context) error { return a.removeContainer(ctx, peer) }
-	if err := p.create(ctx, peer); err != nil {
-		return runner.Response{}, fault(ctx, "create exec", err)
+	var refusal rpc.ServerError
+	if err == nil || errors.As(err, &refusal) {
+		return resp, err
 	}
-	exit, err := p.run(ctx)
-	if err != nil {
-		return runner.Response{}, err
+	return runner.Response{}, a.unanswered(ctx, p, err)
+}
+
+// unanswered is why a helper did not answer: it has gone, or nobody can tell.
+func (a *App) unanswered(ctx context.Context, p *peer, cause error) error {
+	if a.dies(ctx, p.id) {
+		return ErrDied
 	}
-	if exit != 0 {
-		return runner.Response{}, fmt.Errorf("%s", bytes.TrimSpace(complaint.Bytes()))
+	if _, err := a.cli.ContainerInspect(ctx, p.id); err != nil {
+		cause = err
 	}
-	var resp runner.Response
-	if err := json.Unmarshal(answer.Bytes(), &resp); err != nil {
-		return runner.Response{}, &runner.InfraError{Op: "read the helper's answer", Err: err}
-	}
-	return resp, nil
+	return fault(ctx, "ask a helper container", cause)
 }
 
 // reach waits for a current task and returns the helper in its network.
-func (a *App) reach(ctx context.Context, service string) (peer string, err error) {
+func (a *App) reach(ctx context.Context, service string) (p *peer, err error) {
 	err = a.bus.until(ctx, func() (bool, time.Duration, error) {
 		t, err := a.current(ctx, service)
 		if errors.Is(err, ErrNoTask) {
@@ -71,7 +73,7 @@ func (a *App) reach(ctx context.Context, service string) (peer string, err error
 			return false, 0, err
 		}
 		of := t.Status.ContainerStatus.ContainerID
-		peer, err = a.peer(ctx, of)
+		p, err = a.peer(ctx, of)
 		if err != nil && ctx.Err() == nil && a.ended(ctx, of) { // it died, and Swarm does not know yet
 			return false, 0, a.elsewhere(ctx, t)
 		}
@@ -80,5 +82,5 @@ func (a *App) reach(ctx context.Context, service string) (peer string, err error
 	if err != nil && ctx.Err() != nil {
 		err = a.lacking(ctx, service)
 	}
-	return peer, err
+	return p, err
 }

@@ -282,6 +282,11 @@ func (p *process) end(ctx context.Context, copied <-chan error) error {
 		case <-late.Done():
 		}
 	}
+	return killed(cause)
+}
+
+// killed is the error of what was ended because its context had.
+func killed(cause error) error {
 	if errors.Is(cause, context.DeadlineExceeded) {
 		return fmt.Errorf("did not end in time and was killed: %w", cause)
 	}

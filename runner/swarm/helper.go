@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -15,54 +14,64 @@ import (
 	"coopcloud.tech/abra-ccci/runner"
 )
 
+// A helper is what a container from the helper image is to be.
+type helper struct {
+	role      string // what it is there for, as its label says
+	argv, env []string
+	stdin     bool // it reads what is attached, and hears of its end
+	host      *container.HostConfig
+}
+
 // createHelper makes a container from the helper image. It is no part of the
 // stack, but carries the run's labels.
-func (a *App) createHelper(ctx context.Context, role string, argv, env []string, host *container.HostConfig) (string, error) {
+func (a *App) createHelper(ctx context.Context, h helper) (string, error) {
 	if a.Helper.Image == "" {
 		return "", &runner.InfraError{Op: "start a helper container", Err: fmt.Errorf("there is no helper image")}
 	}
-	host.LogConfig = container.LogConfig{Type: "none"}
+	h.host.LogConfig = container.LogConfig{Type: "none"}
 	config := &container.Config{
-		Image: a.Helper.Image, Entrypoint: argv[:1], Cmd: argv[1:], Env: env,
+		Image: a.Helper.Image, Entrypoint: h.argv[:1], Cmd: h.argv[1:], Env: h.env,
 		User: "0:0", WorkingDir: "/", AttachStdout: true, AttachStderr: true,
+		AttachStdin: h.stdin, OpenStdin: h.stdin, StdinOnce: h.stdin,
 		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
-		Labels:      a.mark(map[string]string{labelStack: a.Stack, labelRole: role}),
+		Labels:      a.mark(map[string]string{labelStack: a.Stack, labelRole: h.role}),
 	}
-	made, err := a.cli.ContainerCreate(ctx, config, host, nil, nil, "")
+	made, err := a.cli.ContainerCreate(ctx, config, h.host, nil, nil, "")
 	if cerrdefs.IsNotFound(err) && strings.Contains(err.Error(), "image") && a.Helper.Again != nil {
 		if config.Image, err = a.Helper.Again(ctx); err == nil {
-			made, err = a.cli.ContainerCreate(ctx, config, host, nil, nil, "")
+			made, err = a.cli.ContainerCreate(ctx, config, h.host, nil, nil, "")
 		}
 	}
 	return made.ID, fault(ctx, "create a helper container", err)
 }
 
 // startHelper starts a helper that stays up until it is removed.
-func (a *App) startHelper(ctx context.Context, role string, env []string, host *container.HostConfig) (string, error) {
-	id, err := a.createHelper(ctx, role, a.Helper.Sleep, env, host)
+func (a *App) startHelper(ctx context.Context, h helper) (string, error) {
+	id, err := a.createHelper(ctx, h)
 	if err != nil {
 		return "", err
 	}
 	if err := a.cli.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
-		late, cancel := runner.Outlast(ctx, killTime)
-		defer cancel()
-		a.removeContainer(late, id)
+		a.discard(ctx, id)
 		return "", fault(ctx, "start a helper container", err)
 	}
 	return id, nil
 }
 
+// discard removes a helper, whether or not ctx has ended.
+func (a *App) discard(ctx context.Context, id string) error {
+	late, cancel := runner.Outlast(ctx, killTime)
+	defer cancel()
+	return a.removeContainer(late, id)
+}
+
 // runHelper runs one command in a helper of its own.
 func (a *App) runHelper(ctx context.Context, role string, argv []string, host *container.HostConfig) (runner.Output, error) {
-	id, err := a.createHelper(ctx, role, argv, nil, host)
+	id, err := a.createHelper(ctx, helper{role: role, argv: argv, host: host})
 	if err != nil {
 		return runner.Output{}, err
 	}
-	defer func() {
-		late, cancel := runner.Outlast(ctx, killTime)
-		defer cancel()
-		a.removeContainer(late, id)
-	}()
+	defer a.discard(ctx, id)
 	conn, err := a.cli.ContainerAttach(ctx, id, container.AttachOptions{Stream: true, Stdout: true, Stderr: true})
 	if err != nil {
 		return runner.Output{}, fault(ctx, "attach to a helper container", err)
@@ -107,41 +116,4 @@ func (a *App) dropHelpers(ctx context.Context) error {
 		g.Go(func() error { return a.removeContainer(ctx, c.ID) })
 	}
 	return g.Wait()
-}
-
-// peers are helpers that live in the networks of tasks, by the task's container.
-type peers struct {
-	mu   sync.Mutex
-	byID map[string]string
-}
-
-func (p *peers) forget() {
-	p.mu.Lock()
-	p.byID = nil
-	p.mu.Unlock()
-}
-
-// peer returns a helper in the network of a task's container, and removes
-// those of containers that have ended.
-func (a *App) peer(ctx context.Context, of string) (string, error) {
-	a.peers.mu.Lock()
-	defer a.peers.mu.Unlock()
-	if id := a.peers.byID[of]; id != "" && !a.ended(ctx, id) {
-		return id, nil
-	}
-	for other, id := range a.peers.byID {
-		if a.ended(ctx, other) {
-			a.removeContainer(ctx, id)
-			delete(a.peers.byID, other)
-		}
-	}
-	id, err := a.startHelper(ctx, "ask", nil, &container.HostConfig{NetworkMode: container.NetworkMode("container:" + of)})
-	if err != nil {
-		return "", err
-	}
-	if a.peers.byID == nil {
-		a.peers.byID = map[string]string{}
-	}
-	a.peers.byID[of] = id
-	return id, nil
 }

@@ -158,11 +158,11 @@ func noWayToLoopback(t *testing.T, p *Private) {
 	srv := httptest.NewServer(http.NotFoundHandler())
 	defer srv.Close()
 	gateway := strings.TrimSuffix(slirpDNS, "3") + "2"
-	request := fmt.Sprintf(`{"url":%q,"hosts":[%q]}`, strings.Replace(srv.URL, "127.0.0.1", gateway, 1), gateway)
+	request := fmt.Sprintf(`{"method":%q,"params":[{"url":%q,"hosts":[%q]}],"id":1}`, runner.AskMethod, strings.Replace(srv.URL, "127.0.0.1", gateway, 1), gateway)
 	cmd := exec.CommandContext(t.Context(), "nsenter", "--net="+p.site.netnsFile(), staticTool(t), "inside", "ask")
 	cmd.Stdin = strings.NewReader(request)
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "dial tcp "+gateway) {
+	if err != nil || !strings.Contains(string(out), `"error":"Get `) || !strings.Contains(string(out), "dial tcp "+gateway) {
 		t.Errorf("asking the machine's loopback at %s: %v: %s, want no connection", gateway, err, out)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
@@ -223,6 +225,61 @@ func TestAskSaysWhatFailed(t *testing.T) {
 	if resp, err := r.Ask(r.ctx, "app", runner.Request{URL: "http://localhost:8080/"}); err != nil || resp.Status != 200 {
 		t.Errorf("after a restart: %v, %v", resp, err)
 	}
+}
+
+// What is not answered in time is ended, and with it the helper that asked.
+func TestAskThatOverstays(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.deploy(serveOnly)
+	ctx, cancel := context.WithTimeout(r.ctx, 2*time.Second)
+	defer cancel()
+	_, err := r.Ask(ctx, "app", runner.Request{URL: "http://localhost:8080/never"})
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "was killed") {
+		t.Errorf("error is %v", err)
+	}
+	if left := r.askers(); len(left) > 0 {
+		t.Errorf("helpers %v are left", left)
+	}
+	if resp, err := r.Ask(r.ctx, "app", runner.Request{URL: "http://localhost:8080/"}); err != nil || resp.Status != 200 {
+		t.Errorf("after it: %v, %v", resp, err)
+	}
+}
+
+// Somebody may remove a helper while it asks. The next question gets another.
+func TestAskWhenTheHelperDies(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.deploy(serveOnly)
+	asked := make(chan error, 1)
+	go func() {
+		_, err := r.Ask(r.ctx, "app", runner.Request{URL: "http://localhost:8080/never"})
+		asked <- err
+	}()
+	r.until(func() bool { return len(r.askers()) == 1 })
+	if err := r.removeContainer(r.ctx, r.askers()[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-asked; !errors.Is(err, ErrDied) {
+		t.Errorf("error is %v, want ErrDied", err)
+	}
+	if resp, err := r.Ask(r.ctx, "app", runner.Request{URL: "http://localhost:8080/"}); err != nil || resp.Status != 200 {
+		t.Errorf("after it: %v, %v", resp, err)
+	}
+}
+
+// askers are the helpers that run and ask.
+func (r *rig) askers() (ids []string) {
+	r.t.Helper()
+	list, err := r.cli.ContainerList(r.ctx, container.ListOptions{Filters: filters.NewArgs(
+		filters.Arg("label", LabelRun+"="+r.RunID), filters.Arg("label", labelRole+"=ask"))})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, c := range list {
+		ids = append(ids, c.ID)
+	}
+	return ids
 }
 
 func TestLogsReachTheSinkWhole(t *testing.T) {

@@ -114,11 +114,11 @@ func (a *App) toolbox(ctx context.Context) (string, error) {
 		}
 		a.tools.id = ""
 	}
-	id, err := a.startHelper(ctx, "toolbox", a.Env, &container.HostConfig{
+	id, err := a.startHelper(ctx, helper{role: "toolbox", argv: a.Helper.Sleep, env: a.Env, host: &container.HostConfig{
 		NetworkMode: "none",
 		Mounts:      append(mounts, a.hostMounts()...),
 		Tmpfs:       map[string]string{"/tmp": ""},
-	})
+	}})
 	if err != nil {
 		return "", err
 	}

@@ -4,11 +4,12 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
+	"net/rpc"
+	"net/rpc/jsonrpc"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -72,8 +73,8 @@ func check(err error) {
 	}
 }
 
-// serve is a service: it says and writes what it is told to, answers HTTP, and
-// ends at SIGTERM.
+// serve is a service: it says and writes what it is told to, answers HTTP, but for
+// /never, and ends at SIGTERM.
 func serve(args []string) {
 	f := flag.NewFlagSet("serve", flag.ExitOnError)
 	say := f.String("say", "", "a line for the log")
@@ -92,7 +93,12 @@ func serve(args []string) {
 	if *exit >= 0 {
 		os.Exit(*exit)
 	}
-	go http.ListenAndServe(":8080", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, *body) }))
+	go http.ListenAndServe(":8080", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/never" {
+			<-r.Context().Done()
+		}
+		io.WriteString(w, *body)
+	}))
 	wait(*deaf)
 	fmt.Println("good bye")
 }
@@ -149,12 +155,30 @@ func kill(mark string) {
 	}
 }
 
-func ask() {
-	var q struct{ URL string }
-	check(json.NewDecoder(os.Stdin).Decode(&q))
+// Network serves what a helper in a task's network does.
+type Network struct{}
+
+// A Response is runner.Response.
+type Response struct {
+	Status int    `json:"status"`
+	Body   []byte `json:"body"`
+}
+
+// Get makes one request.
+func (Network) Get(q struct{ URL string }, out *Response) error {
 	r, err := http.Get(q.URL)
-	check(err)
-	body, err := io.ReadAll(r.Body)
-	check(err)
-	json.NewEncoder(os.Stdout).Encode(map[string]any{"status": r.StatusCode, "body": body})
+	if err != nil {
+		return err
+	}
+	out.Status = r.StatusCode
+	out.Body, err = io.ReadAll(r.Body)
+	return err
+}
+
+func ask() {
+	check(rpc.Register(Network{}))
+	rpc.ServeCodec(jsonrpc.NewServerCodec(struct {
+		io.Reader
+		io.WriteCloser
+	}{os.Stdin, os.Stdout}))
 }
