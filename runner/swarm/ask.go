@@ -27,11 +27,12 @@ func (a *App) Ask(ctx context.Context, service string, r runner.Request) (runner
 	return resp, nil
 }
 
-func (a *App) ask(ctx context.Context, service string, r runner.Request) (resp runner.Response, err error) {
+func (a *App) ask(ctx context.Context, service string, r runner.Request) (runner.Response, error) {
 	p, err := a.reach(ctx, service)
 	if err != nil {
-		return resp, err
+		return runner.Response{}, err
 	}
+	var resp runner.Response // the goroutine's until it has answered
 	answered := make(chan error, 1)
 	go func() { answered <- p.client.Call(runner.AskMethod, r, &resp) }()
 	select {
