@@ -124,14 +124,16 @@ func TestSleepReapsAndEnds(t *testing.T) {
 	}
 }
 
-// startFirst starts a command as the first process of a pid namespace.
+// startFirst starts a command as the first process of a pid namespace, and kills it
+// after a minute.
 func startFirst(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%v (hint: run the tests as root)", err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill() })
+	late := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	t.Cleanup(func() { late.Stop(); cmd.Process.Kill() })
 }
 
 // ask, too, is a first process, and ends at SIGTERM though its stdin does not.

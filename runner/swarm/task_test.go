@@ -268,6 +268,21 @@ func TestAskWhenTheHelperDies(t *testing.T) {
 	}
 }
 
+// A helper ends by itself when nobody can ask it any more, as when the tool was killed.
+func TestAskerEndsWithItsCaller(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.deploy(serveOnly)
+	if _, err := r.Ask(r.ctx, "app", runner.Request{URL: "http://localhost:8080/"}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.askers()); n != 1 {
+		t.Fatalf("%d helpers ask", n)
+	}
+	r.peers.forget()
+	r.until(func() bool { return len(r.askers()) == 0 })
+}
+
 // askers are the helpers that run and ask.
 func (r *rig) askers() (ids []string) {
 	r.t.Helper()
